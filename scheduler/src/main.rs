@@ -1,0 +1,3 @@
+//! Commands that Zabbix actions call.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Concierge Courier: one errand from an application to Zabbix.
