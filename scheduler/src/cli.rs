@@ -1,0 +1,1003 @@
+//! The command lines: the one to recommend and the three older ones, all parsed into one [`Command`].
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+
+/// A whole command line, parsed and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// The file of settings named on the command line.
+    pub env_file: Option<PathBuf>,
+    /// What to do.
+    pub command: Command,
+}
+
+/// Everything that the program can be asked to do, whichever command line asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Show the replicas of a component, or of the whole project.
+    List(List),
+    /// Add or remove replicas.
+    Scale(Scale),
+    /// Raise or lower the CPU or memory of each replica.
+    Resize(Resize),
+    /// Show, store or write out a component's Docker credentials.
+    Pem(Pem),
+    /// Write Zabbix's configuration to files.
+    BackupConfig(BackupConfig),
+    /// Bring Zabbix to the configuration in the files.
+    RestoreConfig(RestoreConfig),
+    /// Copy the backup to object storage.
+    Upload(Storage),
+    /// Copy the backup from object storage.
+    Download(Storage),
+    /// Print the names and ids of templates, host groups, hosts and media types.
+    GetSimpleIdMap(ConfigDir),
+    /// Backup, restore, upload and delete, in that order.
+    Job(Job),
+}
+
+/// `list`
+#[derive(Debug, Clone, PartialEq)]
+pub struct List {
+    /// The component; without one, every service of the project.
+    pub component: Option<String>,
+    /// Where the component runs.
+    pub target: Target,
+    /// One JSON object on standard output.
+    pub json: bool,
+}
+
+/// `scale_up`, `scale_down`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scale {
+    /// Up or down.
+    pub direction: Direction,
+    /// The component.
+    pub component: String,
+    /// The number of replicas that the caller believes to run; the engine is asked when it is absent.
+    pub current: Option<u32>,
+    /// How many replicas to add or remove.
+    pub increment: u32,
+    /// Where the component runs.
+    pub target: Target,
+    /// How far and how often it may be scaled.
+    pub bounds: Bounds,
+    /// How to act.
+    pub action: Action,
+}
+
+/// `increase_memory`, `decrease_memory`, `increase_cpu`, `decrease_cpu`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resize {
+    /// Up or down.
+    pub direction: Direction,
+    /// The component.
+    pub component: String,
+    /// What changes, and by how much.
+    pub amount: Amount,
+    /// Where the component runs.
+    pub target: Target,
+    /// How far it may grow.
+    pub limits: Limits,
+    /// How to act.
+    pub action: Action,
+}
+
+/// Which way a verb moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// More.
+    Up,
+    /// Less.
+    Down,
+}
+
+/// A step of a vertical verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// Bytes of memory.
+    Memory(u64),
+    /// Billionths of a core.
+    Cpu(u64),
+}
+
+/// Where a component runs, as far as the command line says it.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Target {
+    /// The engine's address: unix:///var/run/docker.sock or tcp://HOST:2376 [macro {$DOCKER.HOST}; env DOCKER_HOST]
+    #[arg(long, value_name = "URL")]
+    pub docker_host: Option<String>,
+    /// The Compose project, or the Swarm stack [macro {$COMPOSE.PROJECT}; env COMPOSE_PROJECT_NAME]
+    #[arg(long, value_name = "NAME")]
+    pub project: Option<String>,
+    /// The service's name, where it is not the component's [macro {$SCALE.SERVICE}; env SCALE_SERVICE]
+    #[arg(long, value_name = "NAME")]
+    pub service_name: Option<String>,
+    /// The compose file, for scaling from zero and --via compose [macro {$COMPOSE.FILE}; env COMPOSE_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Which engine; by default the Docker engine is asked [macro {$SCALE.ENGINE}; env SCALE_ENGINE]
+    #[arg(long)]
+    pub engine: Option<Engine>,
+    /// Seconds that the whole run may take [default: 10; env SCALE_TIMEOUT]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
+/// What keeps a component's replicas together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// A Docker Compose project.
+    Compose,
+    /// Swarm services.
+    Swarm,
+}
+
+/// How far and how often a component may be scaled, as far as the command line says it.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Bounds {
+    /// Never fewer replicas than this [default: 1; macro {$SCALE.MIN}; env SCALE_MIN]
+    #[arg(long, value_name = "N")]
+    pub min: Option<u32>,
+    /// Never more replicas than this [default: unlimited; macro {$SCALE.MAX}; env SCALE_MAX]
+    #[arg(long, value_name = "N")]
+    pub max: Option<u32>,
+    /// Time between two steps up: 300, 5m, 1h [macro {$SCALE.COOLDOWN.UP}; env SCALE_COOLDOWN_UP]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub cooldown_up: Option<Duration>,
+    /// Time between two steps down [macro {$SCALE.COOLDOWN.DOWN}; env SCALE_COOLDOWN_DOWN]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub cooldown_down: Option<Duration>,
+}
+
+/// How far a replica may grow, as far as the command line says it.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Limits {
+    /// Never more cores than this [macro {$SCALE.CPU.MAX}; env SCALE_CPU_MAX]
+    #[arg(long, value_name = "CORES", value_parser = cores)]
+    pub cpu_max: Option<u64>,
+    /// Never more memory than this [macro {$SCALE.MEMORY.MAX}; env SCALE_MEMORY_MAX]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub memory_max: Option<u64>,
+}
+
+/// How a verb that changes something acts.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Action {
+    /// Wait until the new replicas are healthy
+    #[arg(long)]
+    pub wait: bool,
+    /// Leave the change to the Compose program
+    #[arg(long)]
+    pub via: Option<Via>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Answer with one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The program that makes a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Via {
+    /// docker-compose, or docker compose.
+    Compose,
+}
+
+/// `pem`
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct Pem {
+    /// What to do with the credentials.
+    #[command(subcommand)]
+    pub verb: PemVerb,
+}
+
+/// What `pem` does.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum PemVerb {
+    /// Show what the inventory holds: subjects and expiry, never the key
+    Show {
+        /// The component
+        component: String,
+        /// Answer with one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Store key, certificate and CA from files into the inventory
+    Put {
+        /// The component
+        component: String,
+        /// The folder that holds key.pem, cert.pem and ca.pem
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Check the files and say what would be stored
+        #[arg(long)]
+        dry_run: bool,
+        /// Answer with one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write key.pem, cert.pem and ca.pem (0600) into a new folder (0700), for other tools
+    Export {
+        /// The component
+        component: String,
+        /// The folder; it must not exist yet
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Say what would be written
+        #[arg(long)]
+        dry_run: bool,
+        /// Answer with one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where a backup lies.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct ConfigDir {
+    /// The backup's folder [env ZBX_CONFIG_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
+    /// Answer with one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `backup_config`
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct BackupConfig {
+    /// Where to.
+    #[command(flatten)]
+    pub dir: ConfigDir,
+    /// Write one file for each object
+    #[arg(long)]
+    pub split: bool,
+    /// Write secrets too, where the API gives them
+    #[arg(long)]
+    pub with_secrets: bool,
+    /// Read everything and say what would change, but write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `restore_config`
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct RestoreConfig {
+    /// Where from.
+    #[command(flatten)]
+    pub dir: ConfigDir,
+    /// Delete all templates of the server first [env ZBX_FORCE_TEMPLATES]
+    #[arg(long)]
+    pub force_templates: bool,
+    /// Delete objects of this kind that the backup does not have
+    #[arg(long, value_name = "KIND")]
+    pub prune: Vec<String>,
+    /// Print the differences, and change nothing
+    #[arg(long)]
+    pub diff: bool,
+    /// Print the plan, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `upload`, `download`
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Storage {
+    /// The local folder.
+    #[command(flatten)]
+    pub dir: ConfigDir,
+    /// The bucket: NAME or gs://NAME, az://CONTAINER, s3://BUCKET, file:///DIR [env STORAGE_LOCATION]
+    #[arg(long, value_name = "URL")]
+    pub storage_location: Option<String>,
+    /// The folder in the bucket [env STORAGE_FOLDER]
+    #[arg(long, value_name = "NAME")]
+    pub storage_folder: Option<String>,
+    /// Keep this many backups in the bucket, and delete older ones
+    #[arg(long, value_name = "N")]
+    pub keep: Option<u32>,
+    /// Say what would be copied, and copy nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `job`
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Job {
+    /// Back up the configuration
+    #[arg(short = 'b', long)]
+    pub backup: bool,
+    /// Restore the configuration
+    #[arg(short = 'r', long)]
+    pub restore: bool,
+    /// Upload the backup
+    #[arg(short = 'u', long)]
+    pub upload: bool,
+    /// Delete the backup's local folder
+    #[arg(short = 'd', long)]
+    pub delete: bool,
+    /// Where the backup lies, here and in the bucket.
+    #[command(flatten)]
+    pub storage: Storage,
+}
+
+/// Parses a whole command line, the program's name first.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+    let line = Line::try_parse_from(arguments)?;
+    Ok(Invocation {
+        env_file: line.env_file,
+        command: line.verb.into_command()?,
+    })
+}
+
+/// Parses a number of bytes: `64M`, `1.5g`, `65536`; units are powers of 1024.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[digits.len()..].to_ascii_lowercase();
+    let shift = match unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(&unit)
+    {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(format!("{text:?} is no size: write it as 64M or 1.5G")),
+    };
+    quantity(digits, f64::from(1u32 << 10).powi(shift / 10))
+        .ok_or_else(|| format!("{text:?} is no size: write it as 64M or 1.5G"))
+}
+
+/// Parses a number of cores, `0.25`, into billionths of a core.
+pub fn cores(text: &str) -> Result<u64, String> {
+    quantity(text.trim(), 1e9)
+        .ok_or_else(|| format!("{text:?} is no number of cores: write it as 0.25 or 2"))
+}
+
+/// Parses a time as Zabbix writes it: `300`, `300s`, `5m`, `1h`, `1d`, `1w`.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => 0,
+    };
+    digits
+        .parse::<u32>()
+        .ok()
+        .filter(|_| factor > 0)
+        .map(|n| Duration::from_secs(u64::from(n) * factor))
+        .ok_or_else(|| format!("{text:?} is no time: write it as 300, 5m or 1h"))
+}
+
+fn quantity(digits: &str, factor: f64) -> Option<u64> {
+    let value = digits.parse::<f64>().ok()? * factor;
+    // Below 2^53 every integer of a double is exact, and no limit of a container is above it.
+    (value.is_finite() && (0.0..9.0e15).contains(&value)).then_some(value.round() as u64)
+}
+
+#[derive(Parser)]
+#[command(
+    name = "concierge_scheduler",
+    version,
+    about = "Scales container services and keeps Zabbix's configuration as files, called from Zabbix actions",
+    disable_help_subcommand = true,
+    subcommand_required = true
+)]
+struct Line {
+    /// A file of NAME=VALUE lines that stand below the environment [default: /etc/concierge/scheduler.env where it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    #[command(flatten)]
+    engines: OldEngines,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Older command lines name the only engines that there are.
+#[derive(Args)]
+struct OldEngines {
+    #[arg(long, hide = true, value_parser = ["zabbix"])]
+    event_engine: Option<String>,
+    #[arg(long, hide = true, value_parser = ["docker"])]
+    container_engine: Option<String>,
+    #[arg(long, hide = true, value_parser = ["gcp"])]
+    cloud_engine: Option<String>,
+}
+
+#[derive(Subcommand)]
+#[command(rename_all = "snake_case")]
+enum Verb {
+    /// List a component's replicas
+    #[command(visible_alias = "service_ps")]
+    List {
+        /// The component
+        component: String,
+        #[command(flatten)]
+        target: Target,
+        /// Answer with one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add replicas
+    ScaleUp(Positional),
+    /// Remove replicas
+    ScaleDown(Positional),
+    /// Raise the memory of each replica
+    IncreaseMemory(MemoryStep),
+    /// Lower the memory of each replica
+    DecreaseMemory(MemoryStep),
+    /// Raise the cores of each replica
+    IncreaseCpu(CpuStep),
+    /// Lower the cores of each replica
+    DecreaseCpu(CpuStep),
+    /// A component's Docker credentials in the inventory of its service host
+    Pem(Pem),
+    /// Write Zabbix's configuration to files
+    #[command(visible_alias = "backup_app")]
+    BackupConfig(BackupConfig),
+    /// Bring Zabbix to the configuration in the files
+    #[command(visible_alias = "import_app")]
+    RestoreConfig(RestoreConfig),
+    /// Copy the backup to object storage
+    Upload(Storage),
+    /// Copy the backup from object storage
+    Download(Storage),
+    /// Print the names and ids of templates, host groups, hosts and media types
+    GetSimpleIdMap(ConfigDir),
+    /// Backup, restore, upload and delete, in that order
+    Job(Job),
+    #[command(hide = true)]
+    Container(OldContainer),
+    #[command(hide = true)]
+    Event(OldEvent),
+    #[command(hide = true)]
+    Cloud(OldCloud),
+}
+
+impl Verb {
+    fn into_command(self) -> Result<Command, clap::Error> {
+        Ok(match self {
+            Self::List {
+                component,
+                target,
+                json,
+            } => Command::List(List {
+                component: Some(component),
+                target,
+                json,
+            }),
+            Self::ScaleUp(line) => Command::Scale(line.into_scale(Direction::Up)?),
+            Self::ScaleDown(line) => Command::Scale(line.into_scale(Direction::Down)?),
+            Self::IncreaseMemory(line) => Command::Resize(line.into_resize(Direction::Up)),
+            Self::DecreaseMemory(line) => Command::Resize(line.into_resize(Direction::Down)),
+            Self::IncreaseCpu(line) => Command::Resize(line.into_resize(Direction::Up)),
+            Self::DecreaseCpu(line) => Command::Resize(line.into_resize(Direction::Down)),
+            Self::Pem(pem) => Command::Pem(pem),
+            Self::BackupConfig(backup) => Command::BackupConfig(backup),
+            Self::RestoreConfig(restore) => Command::RestoreConfig(restore),
+            Self::Upload(storage) => Command::Upload(storage),
+            Self::Download(storage) => Command::Download(storage),
+            Self::GetSimpleIdMap(dir) => Command::GetSimpleIdMap(dir),
+            Self::Job(job) => Command::Job(job),
+            Self::Container(line) => line.into_command()?,
+            Self::Event(line) => line.into_command(),
+            Self::Cloud(line) => line.into_command(),
+        })
+    }
+}
+
+#[derive(Args)]
+struct Positional {
+    /// The component, alone or with the number that runs and the increment
+    #[arg(required = true, num_args = 1..=3, value_names = ["COMPONENT", "CURRENT", "INCREMENT"])]
+    words: Vec<String>,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    bounds: Bounds,
+    #[command(flatten)]
+    action: Action,
+}
+
+impl Positional {
+    fn into_scale(self, direction: Direction) -> Result<Scale, clap::Error> {
+        let (component, current, increment) = match self.words.as_slice() {
+            [component] => (component, None, 1),
+            [component, current, increment] => (
+                component,
+                Some(current_of(current)?),
+                increment_of(increment)?,
+            ),
+            _ => {
+                return Err(usage(
+                    "give the component alone, or the component, the current number and the increment. \
+                     Two arguments are what an empty inventory field {INVENTORY.DEPLOYMENT.STATUS} leaves of three: \
+                     fill the field, or leave the last two arguments out, and the engine is asked",
+                ));
+            }
+        };
+        Ok(Scale {
+            direction,
+            component: component.clone(),
+            current,
+            increment,
+            target: self.target,
+            bounds: self.bounds,
+            action: self.action,
+        })
+    }
+}
+
+#[derive(Args)]
+struct MemoryStep {
+    /// The component
+    component: String,
+    /// The step: 64M, 1G
+    #[arg(value_parser = bytes)]
+    amount: u64,
+    #[command(flatten)]
+    step: Step,
+}
+
+impl MemoryStep {
+    fn into_resize(self, direction: Direction) -> Resize {
+        self.step
+            .into_resize(direction, self.component, Amount::Memory(self.amount))
+    }
+}
+
+#[derive(Args)]
+struct CpuStep {
+    /// The component
+    component: String,
+    /// The step in cores: 0.25
+    #[arg(value_parser = cores)]
+    amount: u64,
+    #[command(flatten)]
+    step: Step,
+}
+
+impl CpuStep {
+    fn into_resize(self, direction: Direction) -> Resize {
+        self.step
+            .into_resize(direction, self.component, Amount::Cpu(self.amount))
+    }
+}
+
+#[derive(Args)]
+struct Step {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    action: Action,
+}
+
+impl Step {
+    fn into_resize(self, direction: Direction, component: String, amount: Amount) -> Resize {
+        Resize {
+            direction,
+            component,
+            amount,
+            target: self.target,
+            limits: self.limits,
+            action: self.action,
+        }
+    }
+}
+
+#[derive(Args)]
+struct OldContainer {
+    #[arg(short = 'u', long)]
+    url: Option<String>,
+    #[arg(short = 'p', long)]
+    project: Option<String>,
+    #[command(subcommand)]
+    verb: OldContainerVerb,
+}
+
+#[derive(Subcommand)]
+enum OldContainerVerb {
+    List {
+        #[arg(short = 'n', long)]
+        service_name: Option<String>,
+        #[command(flatten)]
+        rest: OldRest,
+        #[arg(long)]
+        json: bool,
+    },
+    Scale {
+        #[arg(short = 'n', long)]
+        service_name: String,
+        #[arg(short = 'c', long)]
+        current: Option<String>,
+        #[arg(short = 's', long, allow_hyphen_values = true)]
+        scale: Option<String>,
+        #[arg(value_enum)]
+        direction: OldDirection,
+        #[command(flatten)]
+        rest: OldRest,
+        #[command(flatten)]
+        bounds: Bounds,
+        #[command(flatten)]
+        limits: Limits,
+        #[command(flatten)]
+        action: Action,
+    },
+}
+
+/// What the newer options add to an older line.
+#[derive(Args)]
+struct OldRest {
+    #[arg(long)]
+    file: Option<PathBuf>,
+    #[arg(long)]
+    engine: Option<Engine>,
+    #[arg(long, value_parser = seconds)]
+    timeout: Option<Duration>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum OldDirection {
+    Up,
+    ScaleUp,
+    Down,
+    ScaleDown,
+    Memory,
+}
+
+impl OldContainer {
+    fn into_command(self) -> Result<Command, clap::Error> {
+        let target = |rest: OldRest| Target {
+            docker_host: self.url,
+            project: self.project,
+            service_name: None,
+            file: rest.file,
+            engine: rest.engine,
+            timeout: rest.timeout,
+        };
+        let (component, current, step, direction, target, bounds, limits, action) = match self.verb
+        {
+            OldContainerVerb::List {
+                service_name,
+                rest,
+                json,
+            } => {
+                return Ok(Command::List(List {
+                    component: service_name,
+                    target: target(rest),
+                    json,
+                }));
+            }
+            OldContainerVerb::Scale {
+                service_name,
+                current,
+                scale,
+                direction,
+                rest,
+                bounds,
+                limits,
+                action,
+            } => (
+                service_name,
+                current,
+                scale,
+                direction,
+                target(rest),
+                bounds,
+                limits,
+                action,
+            ),
+        };
+        let direction = match direction {
+            OldDirection::Up | OldDirection::ScaleUp => Direction::Up,
+            OldDirection::Down | OldDirection::ScaleDown => Direction::Down,
+            OldDirection::Memory => {
+                let step = step.as_deref().unwrap_or_default();
+                let (direction, amount) = mebibytes(step)?;
+                return Ok(Command::Resize(Resize {
+                    direction,
+                    component,
+                    amount,
+                    target,
+                    limits,
+                    action,
+                }));
+            }
+        };
+        Ok(Command::Scale(Scale {
+            direction,
+            component,
+            current: current.as_deref().map(current_of).transpose()?,
+            increment: step.as_deref().map_or(Ok(1), increment_of)?,
+            target,
+            bounds,
+            action,
+        }))
+    }
+}
+
+#[derive(Args)]
+struct OldEvent {
+    #[arg(long)]
+    config_dir: Option<PathBuf>,
+    #[arg(long)]
+    force_templates: bool,
+    #[arg(long)]
+    json: bool,
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(value_enum)]
+    verb: OldEventVerb,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum OldEventVerb {
+    BackupConfig,
+    RestoreConfig,
+    GetSimpleIdMap,
+}
+
+impl OldEvent {
+    fn into_command(self) -> Command {
+        let dir = ConfigDir {
+            config_dir: self.config_dir,
+            json: self.json,
+        };
+        match self.verb {
+            OldEventVerb::BackupConfig => Command::BackupConfig(BackupConfig {
+                dir,
+                dry_run: self.dry_run,
+                ..BackupConfig::default()
+            }),
+            OldEventVerb::RestoreConfig => Command::RestoreConfig(RestoreConfig {
+                dir,
+                force_templates: self.force_templates,
+                dry_run: self.dry_run,
+                ..RestoreConfig::default()
+            }),
+            OldEventVerb::GetSimpleIdMap => Command::GetSimpleIdMap(dir),
+        }
+    }
+}
+
+#[derive(Args)]
+struct OldCloud {
+    #[command(flatten)]
+    storage: Storage,
+    #[arg(value_parser = ["upload"])]
+    verb: String,
+}
+
+impl OldCloud {
+    fn into_command(self) -> Command {
+        Command::Upload(self.storage)
+    }
+}
+
+fn current_of(text: &str) -> Result<u32, clap::Error> {
+    text.parse().map_err(|_| {
+        usage(&format!(
+            "the current number {text:?} is not a whole number: the inventory field {{INVENTORY.DEPLOYMENT.STATUS}} \
+             must hold the bare count (no unit). Leave the last two arguments out, and the engine is asked"
+        ))
+    })
+}
+
+fn increment_of(text: &str) -> Result<u32, clap::Error> {
+    text.parse().map_err(|_| {
+        usage(&format!(
+            "the increment {text:?} is not a whole number of replicas, such as 1"
+        ))
+    })
+}
+
+fn mebibytes(text: &str) -> Result<(Direction, Amount), clap::Error> {
+    let step: i32 = text.parse().map_err(|_| {
+        usage(&format!(
+            "the memory step -s {text:?} is not a signed number of MiB, such as 64 or -64"
+        ))
+    })?;
+    let direction = if step < 0 {
+        Direction::Down
+    } else {
+        Direction::Up
+    };
+    Ok((
+        direction,
+        Amount::Memory(u64::from(step.unsigned_abs()) << 20),
+    ))
+}
+
+fn usage(message: &str) -> clap::Error {
+    Line::command().error(ErrorKind::ValueValidation, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Command {
+        let words = std::iter::once("concierge_scheduler").chain(line.split_whitespace());
+        parse(words.map(OsString::from)).unwrap().command
+    }
+
+    fn refused(words: &[&str]) -> String {
+        let words = std::iter::once("concierge_scheduler").chain(words.iter().copied());
+        parse(words.map(OsString::from)).unwrap_err().to_string()
+    }
+
+    fn scale(direction: Direction, current: Option<u32>, increment: u32) -> Command {
+        Command::Scale(Scale {
+            direction,
+            component: "web".into(),
+            current,
+            increment,
+            target: Target::default(),
+            bounds: Bounds::default(),
+            action: Action::default(),
+        })
+    }
+
+    fn on_lab(command: Command) -> Command {
+        let target = Target {
+            docker_host: Some("tcp://lab:2376".into()),
+            project: Some("shop".into()),
+            ..Target::default()
+        };
+        match command {
+            Command::Scale(scale) => Command::Scale(Scale { target, ..scale }),
+            Command::List(list) => Command::List(List { target, ..list }),
+            Command::Resize(resize) => Command::Resize(Resize { target, ..resize }),
+            other => other,
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn all_scaling_lines_parse_into_one_command() {
+        assert_eq!(parsed("scale_up web"), scale(Direction::Up, None, 1));
+        assert_eq!(parsed("scale_up web 2 1"), scale(Direction::Up, Some(2), 1));
+        assert_eq!(
+            parsed("scale_down web 5 3"),
+            scale(Direction::Down, Some(5), 3)
+        );
+        let old = "--event-engine zabbix --container-engine docker container -u tcp://lab:2376 -p shop scale -n web -c 2 -s 1";
+        for (word, direction) in [
+            ("up", Direction::Up),
+            ("scale_up", Direction::Up),
+            ("down", Direction::Down),
+            ("scale_down", Direction::Down),
+        ] {
+            assert_eq!(
+                parsed(&format!("{old} {word}")),
+                on_lab(scale(direction, Some(2), 1))
+            );
+        }
+    }
+
+    #[test]
+    fn list_is_service_ps_is_container_list() {
+        let list = |component: Option<&str>| {
+            Command::List(List {
+                component: component.map(str::to_owned),
+                target: Target::default(),
+                json: false,
+            })
+        };
+        assert_eq!(parsed("list web"), list(Some("web")));
+        assert_eq!(parsed("service_ps web"), list(Some("web")));
+        let old = "container -u tcp://lab:2376 -p shop list";
+        assert_eq!(parsed(old), on_lab(list(None)));
+        assert_eq!(parsed(&format!("{old} -n web")), on_lab(list(Some("web"))));
+    }
+
+    #[test]
+    fn the_old_memory_step_is_signed_mebibytes() {
+        let resize = |direction, amount| {
+            on_lab(Command::Resize(Resize {
+                direction,
+                component: "web".into(),
+                amount,
+                target: Target::default(),
+                limits: Limits::default(),
+                action: Action::default(),
+            }))
+        };
+        let old = "container -u tcp://lab:2376 -p shop scale -n web -c 1";
+        assert_eq!(
+            parsed(&format!("{old} -s -64 memory")),
+            resize(Direction::Down, Amount::Memory(64 << 20))
+        );
+        assert_eq!(
+            parsed(&format!("{old} -s 64 memory")),
+            resize(Direction::Up, Amount::Memory(64 << 20))
+        );
+    }
+
+    #[test]
+    fn two_arguments_are_refused_and_the_field_is_named() {
+        assert!(refused(&["scale_up", "web", "1"]).contains("{INVENTORY.DEPLOYMENT.STATUS}"));
+    }
+
+    #[test]
+    fn a_current_that_is_no_integer_is_refused_and_the_field_is_named() {
+        for current in ["", "3 pods", "3.0", "{INVENTORY.DEPLOYMENT.STATUS}"] {
+            let message = refused(&["scale_up", "web", current, "1"]);
+            assert!(
+                message.contains("{INVENTORY.DEPLOYMENT.STATUS}"),
+                "{current:?}: {message}"
+            );
+        }
+        refused(&["scale_up", "web", "3", "pods", "1"]);
+        refused(&["scale_up", "web", "-3", "1"]);
+        refused(&["scale_up"]);
+    }
+
+    #[test]
+    fn configuration_verbs_keep_their_old_names() {
+        assert_eq!(parsed("backup_app"), parsed("backup_config"));
+        assert_eq!(parsed("import_app"), parsed("restore_config"));
+        assert_eq!(
+            parsed("event --config-dir /c backup_config"),
+            parsed("backup_config --config-dir /c")
+        );
+        assert_eq!(
+            parsed("event --config-dir /c --force-templates restore_config"),
+            parsed("restore_config --config-dir /c --force-templates")
+        );
+        assert_eq!(
+            parsed("event get_simple_id_map"),
+            parsed("get_simple_id_map")
+        );
+        let options = "--storage-location bucket --config-dir /c --storage-folder f";
+        assert_eq!(
+            parsed(&format!("--cloud-engine gcp cloud {options} upload")),
+            parsed(&format!("upload {options}"))
+        );
+        let Command::Job(job) = parsed("job -b -u") else {
+            panic!("not a job")
+        };
+        assert_eq!(
+            (job.backup, job.restore, job.upload, job.delete),
+            (true, false, true, false)
+        );
+    }
+
+    #[test]
+    fn sizes_cores_and_times_have_units() {
+        assert_eq!(bytes("64M"), Ok(64 << 20));
+        assert_eq!(bytes("1.5GiB"), Ok(3 << 29));
+        assert_eq!(bytes("65536"), Ok(65_536));
+        assert!(
+            bytes("64 apples").is_err()
+                && bytes("-1M").is_err()
+                && bytes("").is_err()
+                && bytes("1e300").is_err()
+        );
+        assert_eq!(cores("0.25"), Ok(250_000_000));
+        assert!(cores("half").is_err() && cores("-1").is_err() && cores("NaN").is_err());
+        assert_eq!(seconds("5m"), Ok(Duration::from_secs(300)));
+        assert!(seconds("5x").is_err() && seconds("-5").is_err());
+    }
+}
