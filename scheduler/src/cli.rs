@@ -1,10 +1,14 @@
 //! The command lines: the one to recommend and the three older ones, all parsed into one [`Command`].
 
+mod older;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+
+use crate::quantity::{bytes, cores, seconds};
 
 /// A whole command line, parsed and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -335,59 +339,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     })
 }
 
-/// Parses a number of bytes: `64M`, `1.5g`, `65536`; units are powers of 1024.
-pub fn bytes(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = text[digits.len()..].to_ascii_lowercase();
-    let shift = match unit
-        .strip_suffix("ib")
-        .or(unit.strip_suffix('b'))
-        .unwrap_or(&unit)
-    {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return Err(format!("{text:?} is no size: write it as 64M or 1.5G")),
-    };
-    quantity(digits, f64::from(1u32 << 10).powi(shift / 10))
-        .ok_or_else(|| format!("{text:?} is no size: write it as 64M or 1.5G"))
-}
-
-/// Parses a number of cores, `0.25`, into billionths of a core.
-pub fn cores(text: &str) -> Result<u64, String> {
-    quantity(text.trim(), 1e9)
-        .ok_or_else(|| format!("{text:?} is no number of cores: write it as 0.25 or 2"))
-}
-
-/// Parses a time as Zabbix writes it: `300`, `300s`, `5m`, `1h`, `1d`, `1w`.
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 604_800,
-        _ => 0,
-    };
-    digits
-        .parse::<u32>()
-        .ok()
-        .filter(|_| factor > 0)
-        .map(|n| Duration::from_secs(u64::from(n) * factor))
-        .ok_or_else(|| format!("{text:?} is no time: write it as 300, 5m or 1h"))
-}
-
-fn quantity(digits: &str, factor: f64) -> Option<u64> {
-    let value = digits.parse::<f64>().ok()? * factor;
-    // Below 2^53 every integer of a double is exact, and no limit of a container is above it.
-    (value.is_finite() && (0.0..9.0e15).contains(&value)).then_some(value.round() as u64)
-}
-
 #[derive(Parser)]
 #[command(
     name = "concierge_scheduler",
@@ -460,11 +411,11 @@ enum Verb {
     /// Backup, restore, upload and delete, in that order
     Job(Job),
     #[command(hide = true)]
-    Container(OldContainer),
+    Container(older::Container),
     #[command(hide = true)]
-    Event(OldEvent),
+    Event(older::Event),
     #[command(hide = true)]
-    Cloud(OldCloud),
+    Cloud(older::Cloud),
 }
 
 impl Verb {
@@ -600,197 +551,6 @@ impl Step {
     }
 }
 
-#[derive(Args)]
-struct OldContainer {
-    #[arg(short = 'u', long)]
-    url: Option<String>,
-    #[arg(short = 'p', long)]
-    project: Option<String>,
-    #[command(subcommand)]
-    verb: OldContainerVerb,
-}
-
-#[derive(Subcommand)]
-enum OldContainerVerb {
-    List {
-        #[arg(short = 'n', long)]
-        service_name: Option<String>,
-        #[command(flatten)]
-        rest: OldRest,
-        #[arg(long)]
-        json: bool,
-    },
-    Scale {
-        #[arg(short = 'n', long)]
-        service_name: String,
-        #[arg(short = 'c', long)]
-        current: Option<String>,
-        #[arg(short = 's', long, allow_hyphen_values = true)]
-        scale: Option<String>,
-        #[arg(value_enum)]
-        direction: OldDirection,
-        #[command(flatten)]
-        rest: OldRest,
-        #[command(flatten)]
-        bounds: Bounds,
-        #[command(flatten)]
-        limits: Limits,
-        #[command(flatten)]
-        action: Action,
-    },
-}
-
-/// What the newer options add to an older line.
-#[derive(Args)]
-struct OldRest {
-    #[arg(long)]
-    file: Option<PathBuf>,
-    #[arg(long)]
-    engine: Option<Engine>,
-    #[arg(long, value_parser = seconds)]
-    timeout: Option<Duration>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum OldDirection {
-    Up,
-    ScaleUp,
-    Down,
-    ScaleDown,
-    Memory,
-}
-
-impl OldContainer {
-    fn into_command(self) -> Result<Command, clap::Error> {
-        let target = |rest: OldRest| Target {
-            docker_host: self.url,
-            project: self.project,
-            service_name: None,
-            file: rest.file,
-            engine: rest.engine,
-            timeout: rest.timeout,
-        };
-        let (component, current, step, direction, target, bounds, limits, action) = match self.verb
-        {
-            OldContainerVerb::List {
-                service_name,
-                rest,
-                json,
-            } => {
-                return Ok(Command::List(List {
-                    component: service_name,
-                    target: target(rest),
-                    json,
-                }));
-            }
-            OldContainerVerb::Scale {
-                service_name,
-                current,
-                scale,
-                direction,
-                rest,
-                bounds,
-                limits,
-                action,
-            } => (
-                service_name,
-                current,
-                scale,
-                direction,
-                target(rest),
-                bounds,
-                limits,
-                action,
-            ),
-        };
-        let direction = match direction {
-            OldDirection::Up | OldDirection::ScaleUp => Direction::Up,
-            OldDirection::Down | OldDirection::ScaleDown => Direction::Down,
-            OldDirection::Memory => {
-                let step = step.as_deref().unwrap_or_default();
-                let (direction, amount) = mebibytes(step)?;
-                return Ok(Command::Resize(Resize {
-                    direction,
-                    component,
-                    amount,
-                    target,
-                    limits,
-                    action,
-                }));
-            }
-        };
-        Ok(Command::Scale(Scale {
-            direction,
-            component,
-            current: current.as_deref().map(current_of).transpose()?,
-            increment: step.as_deref().map_or(Ok(1), increment_of)?,
-            target,
-            bounds,
-            action,
-        }))
-    }
-}
-
-#[derive(Args)]
-struct OldEvent {
-    #[arg(long)]
-    config_dir: Option<PathBuf>,
-    #[arg(long)]
-    force_templates: bool,
-    #[arg(long)]
-    json: bool,
-    #[arg(long)]
-    dry_run: bool,
-    #[arg(value_enum)]
-    verb: OldEventVerb,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum OldEventVerb {
-    BackupConfig,
-    RestoreConfig,
-    GetSimpleIdMap,
-}
-
-impl OldEvent {
-    fn into_command(self) -> Command {
-        let dir = ConfigDir {
-            config_dir: self.config_dir,
-            json: self.json,
-        };
-        match self.verb {
-            OldEventVerb::BackupConfig => Command::BackupConfig(BackupConfig {
-                dir,
-                dry_run: self.dry_run,
-                ..BackupConfig::default()
-            }),
-            OldEventVerb::RestoreConfig => Command::RestoreConfig(RestoreConfig {
-                dir,
-                force_templates: self.force_templates,
-                dry_run: self.dry_run,
-                ..RestoreConfig::default()
-            }),
-            OldEventVerb::GetSimpleIdMap => Command::GetSimpleIdMap(dir),
-        }
-    }
-}
-
-#[derive(Args)]
-struct OldCloud {
-    #[command(flatten)]
-    storage: Storage,
-    #[arg(value_parser = ["upload"])]
-    verb: String,
-}
-
-impl OldCloud {
-    fn into_command(self) -> Command {
-        Command::Upload(self.storage)
-    }
-}
-
 fn current_of(text: &str) -> Result<u32, clap::Error> {
     text.parse().map_err(|_| {
         usage(&format!(
@@ -806,23 +566,6 @@ fn increment_of(text: &str) -> Result<u32, clap::Error> {
             "the increment {text:?} is not a whole number of replicas, such as 1"
         ))
     })
-}
-
-fn mebibytes(text: &str) -> Result<(Direction, Amount), clap::Error> {
-    let step: i32 = text.parse().map_err(|_| {
-        usage(&format!(
-            "the memory step -s {text:?} is not a signed number of MiB, such as 64 or -64"
-        ))
-    })?;
-    let direction = if step < 0 {
-        Direction::Down
-    } else {
-        Direction::Up
-    };
-    Ok((
-        direction,
-        Amount::Memory(u64::from(step.unsigned_abs()) << 20),
-    ))
 }
 
 fn usage(message: &str) -> clap::Error {
@@ -982,22 +725,5 @@ mod tests {
             (job.backup, job.restore, job.upload, job.delete),
             (true, false, true, false)
         );
-    }
-
-    #[test]
-    fn sizes_cores_and_times_have_units() {
-        assert_eq!(bytes("64M"), Ok(64 << 20));
-        assert_eq!(bytes("1.5GiB"), Ok(3 << 29));
-        assert_eq!(bytes("65536"), Ok(65_536));
-        assert!(
-            bytes("64 apples").is_err()
-                && bytes("-1M").is_err()
-                && bytes("").is_err()
-                && bytes("1e300").is_err()
-        );
-        assert_eq!(cores("0.25"), Ok(250_000_000));
-        assert!(cores("half").is_err() && cores("-1").is_err() && cores("NaN").is_err());
-        assert_eq!(seconds("5m"), Ok(Duration::from_secs(300)));
-        assert!(seconds("5x").is_err() && seconds("-5").is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod environment;
+mod quantity;
 mod report;
 
 use std::process::ExitCode;
