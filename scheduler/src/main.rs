@@ -4,6 +4,7 @@ mod cli;
 mod environment;
 mod quantity;
 mod report;
+mod zabbix;
 
 use std::process::ExitCode;
 
