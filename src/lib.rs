@@ -1,1 +1,4 @@
-//! The Concierge Courier: one errand from an application to Zabbix.
+//! The Concierge Courier: an application's metrics, discovered and delivered to Zabbix in one request.
+
+pub mod format;
+pub mod metric;
