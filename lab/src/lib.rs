@@ -1,1 +1,43 @@
-//! The lab.
+//! A real Zabbix, PostgreSQL, Docker and sample applications, for the demo, the tests and the benchmarks alike.
+//!
+//! A [`Lab`] is one pod of containers around one network namespace: nothing of it reaches another lab, and all of it
+//! goes when its owner goes.
+
+mod agent;
+mod api;
+pub mod build;
+mod container;
+mod docker;
+mod error;
+pub mod image;
+mod lab;
+mod passive;
+mod pod;
+pub mod progress;
+mod version;
+
+pub use agent::{Agent, AgentSpec};
+pub use api::{Api, Item, Sample};
+pub use container::{LABEL, run_id};
+pub use error::Error;
+pub use lab::{Lab, LabBuilder};
+pub use pod::Pod;
+pub use version::Version;
+
+/// The image of one version of Zabbix.
+fn zabbix_image(version: Version) -> image::Recipe {
+    // Debian's 5.0 has no agent 2.
+    let extra = if version == Version::V5_0 {
+        ""
+    } else {
+        "zabbix-agent2"
+    };
+    image::Recipe {
+        name: "zabbix",
+        tag: version.to_string(),
+        suite: version.suite(),
+        folder: "images/zabbix",
+        copies: &["images/run"],
+        arguments: vec![("EXTRA", extra)],
+    }
+}

@@ -1,0 +1,115 @@
+//! The module and the command, built once for every agent.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    Error, docker,
+    image::{Recipe, followed, lab},
+};
+
+/// What a build makes.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// libcourier.so
+    pub module: PathBuf,
+    /// The command `courier`.
+    pub command: PathBuf,
+}
+
+/// Builds libcourier.so and the command `courier`, in release mode, against the oldest glibc among the supported
+/// agents. A second build costs about a second.
+pub fn courier() -> Result<Built, Error> {
+    let checkout = checkout();
+    let sysroot = stdout(Command::new("rustc").args(["--print", "sysroot"]))?;
+    if sysroot == "/usr" {
+        eprintln!(
+            "This machine's Rust is the distribution's, which cannot be lent to a container: the module is built \
+             against this machine's glibc, and older agents may not load it."
+        );
+        cargo_build(&mut Command::new("cargo"))?;
+    } else {
+        build_in_container(&sysroot, &checkout)?;
+    }
+    let release = checkout.join(TARGET).join("release");
+    Ok(Built {
+        module: release.join("libcourier.so"),
+        command: release.join("courier"),
+    })
+}
+
+/// The image that the module is built in.
+pub(crate) fn builder_image() -> Recipe {
+    Recipe {
+        name: "builder",
+        tag: "bullseye".into(),
+        suite: "bullseye",
+        folder: "images/builder",
+        copies: &[],
+        arguments: Vec::new(),
+    }
+}
+
+/// Where the build goes, under the checkout: apart from the builds for this machine.
+const TARGET: &str = "target/portable";
+
+fn build_in_container(sysroot: &str, checkout: &Path) -> Result<(), Error> {
+    let image = builder_image().ensure()?;
+    let cargo_home = cargo_home();
+    // The container has no network: what is missing is fetched out here.
+    docker::output(
+        Command::new("cargo")
+            .args(["fetch", "--locked"])
+            .current_dir(checkout),
+    )?;
+    let mut command = docker::command();
+    command.args(["run", "--rm", "--network=none", "--log-driver=none"]);
+    let user = (nix::unistd::getuid(), nix::unistd::getgid());
+    command.arg(format!("--user={}:{}", user.0, user.1));
+    command.arg(format!("--workdir={}", checkout.display()));
+    for folder in [Path::new(sysroot), &cargo_home, checkout] {
+        command.arg(format!("--volume={0}:{0}", folder.display()));
+    }
+    command.args(["-e", "HOME=/tmp", "-e", "CARGO_TERM_PROGRESS_WHEN=never"]);
+    command.args(["-e", &format!("CARGO_HOME={}", cargo_home.display())]);
+    command.args(["-e", &format!("PATH={sysroot}/bin:/usr/bin:/bin")]);
+    command.args([&image, "cargo"]);
+    cargo_build(&mut command)
+}
+
+fn cargo_build(cargo: &mut Command) -> Result<(), Error> {
+    cargo.args([
+        "build",
+        "--release",
+        "--package",
+        "courier",
+        "--offline",
+        "--target-dir",
+        TARGET,
+    ]);
+    followed(
+        "Building libcourier.so and the command courier",
+        cargo.current_dir(checkout()),
+    )
+}
+
+fn checkout() -> PathBuf {
+    // The package lab lies directly in the workspace.
+    lab().parent().unwrap_or(lab()).to_owned()
+}
+
+fn cargo_home() -> PathBuf {
+    std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            let home = std::env::home_dir().unwrap_or_default();
+            home.join(".cargo")
+        })
+}
+
+fn stdout(command: &mut Command) -> Result<String, Error> {
+    let output = docker::output(command.current_dir(checkout()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

@@ -1,0 +1,33 @@
+//! The lab's own smoke tests.
+
+use lab::{Lab, Version};
+
+fn answers(version: Version) {
+    let lab = Lab::builder()
+        .zabbix(version)
+        .without_module()
+        .start()
+        .unwrap();
+    let reported = lab.api().call("apiinfo.version", serde_json::json!({}));
+    assert_eq!(lab.agent().get("agent.ping").unwrap(), "1");
+    let agent = lab.agent().get("agent.version").unwrap();
+    assert!(
+        agent.starts_with(&version.to_string()),
+        "agent {agent}, {reported:?}"
+    );
+}
+
+#[test]
+fn zabbix_5_0_starts_and_answers() {
+    answers(Version::V5_0);
+}
+
+#[test]
+fn zabbix_6_0_starts_and_answers() {
+    answers(Version::V6_0);
+}
+
+#[test]
+fn zabbix_7_0_starts_and_answers() {
+    answers(Version::V7_0);
+}
