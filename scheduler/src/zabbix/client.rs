@@ -171,10 +171,18 @@ impl Client {
         }
     }
 
-    /// Sends the calls side by side; their results come in the calls' order.
-    pub async fn call_all(&self, requests: &[Request]) -> Vec<Result<Value, Error>> {
+    /// Sends the calls side by side; their results come in the calls' order. `done` is called after each.
+    pub async fn call_all(
+        &self,
+        requests: &[Request],
+        done: &dyn Fn(),
+    ) -> Vec<Result<Value, Error>> {
         stream::iter(requests)
-            .map(|request| self.call(request))
+            .map(|request| async move {
+                let answer = self.call(request).await;
+                done();
+                answer
+            })
             .buffered(PARALLEL)
             .collect()
             .await

@@ -21,6 +21,87 @@ pub fn template_groups(version: Version) -> bool {
     version >= Version(6, 2, 0)
 }
 
+/// A user's login name: `alias` became `username`.
+pub fn user_name(version: Version) -> &'static str {
+    if version < Version(5, 4, 0) {
+        "alias"
+    } else {
+        "username"
+    }
+}
+
+/// user.create's field for media: `user_medias` became `medias`.
+pub fn user_medias(version: Version) -> &'static str {
+    if version < Version(5, 2, 0) {
+        "user_medias"
+    } else {
+        "medias"
+    }
+}
+
+/// A proxy's name: `host` became `name`.
+pub fn proxy_name(version: Version) -> &'static str {
+    if version < Version(7, 0, 0) {
+        "host"
+    } else {
+        "name"
+    }
+}
+
+/// A reference to a proxy: `proxy_hostid` became `proxyid`.
+pub fn proxy_reference(version: Version) -> &'static str {
+    if version < Version(7, 0, 0) {
+        "proxy_hostid"
+    } else {
+        "proxyid"
+    }
+}
+
+/// An action's operations on updates: `acknowledge_operations` became `update_operations`.
+pub fn update_operations(version: Version) -> &'static str {
+    if version < Version(6, 0, 0) {
+        "acknowledge_operations"
+    } else {
+        "update_operations"
+    }
+}
+
+/// action.get's parameter for them.
+pub fn select_update_operations(version: Version) -> &'static str {
+    if version < Version(6, 0, 0) {
+        "selectAcknowledgeOperations"
+    } else {
+        "selectUpdateOperations"
+    }
+}
+
+/// service.get's parameter for the services above: one, then several.
+pub fn service_parents(version: Version) -> &'static str {
+    if version < Version(6, 0, 0) {
+        "selectParent"
+    } else {
+        "selectParents"
+    }
+}
+
+/// configuration.export's option for host groups: `groups` became `host_groups`.
+pub fn host_groups(version: Version) -> &'static str {
+    if template_groups(version) {
+        "host_groups"
+    } else {
+        "groups"
+    }
+}
+
+/// maintenance.get's parameter for host groups: `selectGroups` became `selectHostGroups`.
+pub fn select_host_groups(version: Version) -> &'static str {
+    if template_groups(version) {
+        "selectHostGroups"
+    } else {
+        "selectGroups"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,7 +112,32 @@ mod tests {
         assert_eq!(login_name(Version(6, 0, 0)), "username");
         assert!(!bearer(Version(6, 0, 14)));
         assert!(bearer(Version(7, 0, 0)));
-        assert!(!template_groups(Version(6, 0, 0)));
-        assert!(template_groups(Version(7, 0, 0)));
+        let (old, middle, new) = (Version(5, 0, 8), Version(6, 0, 14), Version(7, 0, 22));
+        for (name, expected) in [
+            (user_name as fn(Version) -> &'static str, ["alias", "username", "username"]),
+            (user_medias, ["user_medias", "medias", "medias"]),
+            (proxy_name, ["host", "host", "name"]),
+            (proxy_reference, ["proxy_hostid", "proxy_hostid", "proxyid"]),
+            (
+                update_operations,
+                ["acknowledge_operations", "update_operations", "update_operations"],
+            ),
+            (
+                select_update_operations,
+                [
+                    "selectAcknowledgeOperations",
+                    "selectUpdateOperations",
+                    "selectUpdateOperations",
+                ],
+            ),
+            (service_parents, ["selectParent", "selectParents", "selectParents"]),
+            (host_groups, ["groups", "groups", "host_groups"]),
+            (
+                select_host_groups,
+                ["selectGroups", "selectGroups", "selectHostGroups"],
+            ),
+        ] {
+            assert_eq!([name(old), name(middle), name(new)], expected);
+        }
     }
 }

@@ -1,0 +1,190 @@
+//! The normal form of an object: no ids, no states, nothing that depends on the order in which things were made.
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::kind::Kind;
+use super::names::{self, Names, each_reference, roots};
+use super::path;
+
+/// A reference that leads nowhere.
+#[derive(Debug, Error, PartialEq)]
+pub enum Dangling {
+    /// An id without a name.
+    #[error("its {field} names the {target} with id {id}, which does not exist or may not be read")]
+    Id {
+        /// The reference's path.
+        field: &'static str,
+        /// What it should be.
+        target: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// A name without an id.
+    #[error("its {field} names the {target} \"{name}\", which the server does not have")]
+    Name {
+        /// The reference's path.
+        field: &'static str,
+        /// What it should be.
+        target: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A name with several ids.
+    #[error("its {field} names the {target} \"{name}\", of which the server has several")]
+    Ambiguous {
+        /// The reference's path.
+        field: &'static str,
+        /// What it should be.
+        target: &'static str,
+        /// The name.
+        name: String,
+    },
+}
+
+/// Arrays whose order means something; all others are sets.
+const ORDERED: &[&str] = &[
+    "preprocessing",
+    "steps",
+    "step",
+    "overrides",
+    "pages",
+    "graph_items",
+    "mappings",
+    "headers",
+    "query_fields",
+    "posts",
+    "selements",
+    "links",
+    "shapes",
+    "lines",
+    "urls",
+];
+
+/// From what a server answered to the form that is kept: names for ids, no states, sets sorted.
+pub fn normalise(kind: &Kind, mut object: Value, names: &Names) -> (Value, Vec<Dangling>) {
+    let mut dangling = Vec::new();
+    each_reference(kind, &mut object, &mut |reference, value| {
+        let Some(id) = value.as_str() else { return };
+        if id == "0" || id.is_empty() {
+            *value = Value::Null;
+        } else if let Some(name) = names.name(reference.to, id) {
+            *value = name.clone();
+        } else {
+            dangling.push(Dangling::Id {
+                field: reference.path,
+                target: reference.to.name,
+                id: id.to_owned(),
+            });
+        }
+    });
+    keep_only(kind, &mut object);
+    omit(&mut object, kind.omit);
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove(kind.target().id);
+    }
+    drop_automatic_ids(&mut object);
+    sort(&mut object);
+    (object, dangling)
+}
+
+/// From the form that is kept to what this server takes: its own ids for names.
+pub fn localise(kind: &Kind, mut object: Value, names: &Names) -> Result<Value, Dangling> {
+    let mut dangling = None;
+    each_reference(kind, &mut object, &mut |reference, value| {
+        if value.is_null() {
+            *value = json!("0");
+            return;
+        }
+        let (field, target) = (reference.path, reference.to.name);
+        match names.ids(reference.to, value) {
+            [id] => *value = json!(id),
+            [] => {
+                let name = names::text(value);
+                dangling.get_or_insert(Dangling::Name { field, target, name });
+            }
+            _ => {
+                let name = names::text(value);
+                dangling.get_or_insert(Dangling::Ambiguous { field, target, name });
+            }
+        }
+    });
+    dangling.map_or(Ok(object), Err)
+}
+
+/// Sorts every array that is a set.
+pub fn sort(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, inner) in fields {
+                sort(inner);
+                if let Value::Array(elements) = inner
+                    && !ORDERED.contains(&field.as_str())
+                {
+                    elements.sort_by_cached_key(|element| (label(element), element.to_string()));
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(sort),
+        _ => {}
+    }
+}
+
+/// What tells an element of a set from the others, as people read it.
+pub fn label(element: &Value) -> String {
+    let part = |field: &str| element.get(field).and_then(Value::as_str);
+    for field in ["key", "macro", "username", "alias", "template", "host"] {
+        if let Some(label) = part(field) {
+            return label.to_owned();
+        }
+    }
+    match (part("name"), part("expression"), part("tag")) {
+        (Some(name), Some(expression), _) => format!("{name}: {expression}"),
+        (Some(name), None, _) => name.to_owned(),
+        (None, None, Some(tag)) => format!("{tag}: {}", part("value").unwrap_or_default()),
+        _ => match element {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        },
+    }
+}
+
+/// Removes the fields that Zabbix answers but takes only beside certain others.
+fn keep_only(kind: &Kind, object: &mut Value) {
+    let root = roots(object);
+    for only in kind.only {
+        path::visit(object, only.path, &mut |parent, field| {
+            if !only.when.holds(&root, parent) {
+                parent.remove(field);
+            }
+        });
+    }
+}
+
+/// Removes ids and states, at any depth.
+fn omit(value: &mut Value, fields: &[&str]) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|field, _| !fields.contains(&field.as_str()));
+            object.values_mut().for_each(|inner| omit(inner, fields));
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|inner| omit(inner, fields)),
+        _ => {}
+    }
+}
+
+/// Zabbix numbers the conditions of a filter by itself unless its formula is the user's own.
+fn drop_automatic_ids(object: &mut Value) {
+    let Some(filter) = object.get_mut("filter").and_then(Value::as_object_mut) else {
+        return;
+    };
+    if filter.get("evaltype").and_then(Value::as_str) == Some("3") {
+        return;
+    }
+    let conditions = filter.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        if let Some(fields) = condition.as_object_mut() {
+            fields.remove("formulaid");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Reading a server's configuration: every kind of the table, side by side.
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::interfaces;
+use super::kind::{Export, Form, Kind};
+use super::kinds::{self, KINDS};
+use super::names::{self, Names};
+use super::normal::{self, normalise};
+use super::progress::Progress;
+use super::snapshot::{Part, Snapshot, name_beside};
+use super::target::Target;
+use crate::zabbix::{self, Client, Request, Version};
+
+/// Why a server's configuration cannot be read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A call failed.
+    #[error(transparent)]
+    Zabbix(#[from] zabbix::Error),
+    /// An export is no JSON document.
+    #[error("Zabbix answered configuration.export of {0} with something that is no export")]
+    NotAnExport(&'static str),
+}
+
+/// What a server holds, and what of it leads nowhere.
+#[derive(Debug)]
+pub struct Observation {
+    /// The objects.
+    pub snapshot: Snapshot,
+    /// The names that stand for ids on this server.
+    pub names: Names,
+    /// References without a target, as sentences.
+    pub dangling: Vec<String>,
+}
+
+/// One call, and what its answer is for.
+struct Job {
+    kind: &'static Kind,
+    request: Request,
+}
+
+/// Reads the kinds that `wanted` picks.
+pub async fn observe(
+    client: &Client,
+    wanted: &dyn Fn(&Kind) -> bool,
+) -> Result<Observation, Error> {
+    let version = client.version();
+    let kinds: Vec<&'static Kind> = KINDS
+        .iter()
+        .copied()
+        .filter(|kind| kind.exists_in(version) && wanted(kind))
+        .collect();
+    let mut names = names::list(client, &targets(&kinds)).await?;
+    let jobs: Vec<Job> = kinds
+        .iter()
+        .flat_map(|kind| jobs(kind, &names, version))
+        .collect();
+    let progress = Progress::new("reading", jobs.len());
+    let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
+    let answers = client.call_all(&requests, &|| progress.advance()).await;
+    progress.finish();
+    let mut snapshot = Snapshot::new(version);
+    for part in kinds.iter().flat_map(|kind| kind.parts()) {
+        snapshot.parts.entry(part).or_default();
+    }
+    let mut objects: Vec<(&'static Kind, Value)> = Vec::new();
+    for (job, answer) in jobs.iter().zip(answers) {
+        match &job.kind.form {
+            Form::Export(export) => take_export(&mut snapshot, job.kind, export, answer?)?,
+            _ => match answer? {
+                Value::Array(answers) => {
+                    objects.extend(answers.into_iter().map(|object| (job.kind, object)));
+                }
+                setting => objects.push((job.kind, setting)),
+            },
+        }
+    }
+    names::look_up_ids(client, &mut names, &mut objects).await?;
+    let mut dangling = Vec::new();
+    for (kind, object) in objects {
+        let name = name(kind, &object, &names);
+        let (object, lost) = normalise(kind, object, &names);
+        dangling.extend(lost.iter().map(|lost| format!("{} \"{name}\": {lost}", kind.name)));
+        if !is_default(kind, &object) {
+            snapshot.insert(kind.part(), name, object);
+        }
+    }
+    Ok(Observation {
+        snapshot,
+        names,
+        dangling,
+    })
+}
+
+/// Everything that the kinds' references may point to, and the kinds themselves.
+fn targets(kinds: &[&'static Kind]) -> Vec<&'static Target> {
+    let mut targets: Vec<&'static Target> = kinds::TARGETS.to_vec();
+    for kind in kinds {
+        if !targets.iter().any(|target| target.name == kind.target().name) {
+            targets.push(kind.target());
+        }
+    }
+    targets
+}
+
+fn jobs(kind: &'static Kind, names: &Names, version: Version) -> Vec<Job> {
+    match &kind.form {
+        Form::Export(export) => names
+            .all_ids(export.target)
+            .chunks(export.batch)
+            .map(|ids| Job {
+                kind,
+                request: Request::new(
+                    "configuration.export",
+                    json!({"format": "json", "options": {(export.option)(version): ids}}),
+                ),
+            })
+            .collect(),
+        Form::Objects(api) | Form::Aspect(api) | Form::Setting(api) => vec![Job {
+            kind,
+            request: Request::new(format!("{}.get", api.target.api), (api.get)(version)),
+        }],
+    }
+}
+
+fn take_export(
+    snapshot: &mut Snapshot,
+    kind: &'static Kind,
+    export: &Export,
+    answer: Value,
+) -> Result<(), Error> {
+    let wrong = || Error::NotAnExport(kind.name);
+    let text = answer.as_str().ok_or_else(wrong)?;
+    let mut document: Value = serde_json::from_str(text).map_err(|_| wrong())?;
+    let document = document.get_mut("zabbix_export").ok_or_else(wrong)?;
+    take_document(snapshot, kind, export, document);
+    Ok(())
+}
+
+/// Takes the sections that belong to `kind` out of an export.
+pub fn take_document(
+    snapshot: &mut Snapshot,
+    kind: &'static Kind,
+    export: &Export,
+    document: &mut Value,
+) {
+    let section = (export.section)(snapshot.version);
+    for mut object in elements(document, section) {
+        interfaces::renumber(&mut object);
+        normal::sort(&mut object);
+        let name = object[export.key].as_str().unwrap_or_default().to_owned();
+        snapshot.insert(kind.part(), name, object);
+    }
+    for beside in export.beside {
+        for mut object in elements(document, beside) {
+            normal::sort(&mut object);
+            let part = Part {
+                kind: kind.name,
+                beside,
+            };
+            snapshot.insert(part, name_beside(&object), object);
+        }
+    }
+}
+
+fn elements(document: &mut Value, section: &str) -> Vec<Value> {
+    match document.get_mut(section).map(Value::take) {
+        Some(Value::Array(elements)) => elements,
+        _ => Vec::new(),
+    }
+}
+
+/// An object's name: what stands for its id.
+fn name(kind: &Kind, object: &Value, names: &Names) -> String {
+    let target = kind.target();
+    let id = object.get(target.id).and_then(Value::as_str);
+    id.and_then(|id| names.name(target, id))
+        .map_or_else(|| kind.name.to_owned(), names::text)
+}
+
+/// Hosts without encryption are the rule, and are not listed.
+fn is_default(kind: &Kind, object: &Value) -> bool {
+    kind.name == "host_encryption" && object["tls_connect"] == "1" && object["tls_accept"] == "1"
+}

@@ -1,0 +1,78 @@
+//! What a reference may point to: which method lists it, which field is its id, and what names it.
+
+use serde_json::{Value, json};
+
+use crate::zabbix::{Request, Version};
+
+/// A thing that has an id on one server and a name on all of them.
+#[derive(Debug)]
+pub struct Target {
+    /// What users call it.
+    pub name: &'static str,
+    /// The prefix of its methods: `host` of `host.get`.
+    pub api: &'static str,
+    /// Its id field.
+    pub id: &'static str,
+    /// How it is named.
+    pub naming: Naming,
+    /// The first version that has it.
+    pub since: Version,
+}
+
+/// How a thing is named.
+#[derive(Debug, Clone, Copy)]
+pub enum Naming {
+    /// By one field.
+    Field(fn(Version) -> &'static str),
+    /// By one field, and where two share it, by a second one as well: the field, what it is selected with, and how it reads.
+    TellApart(&'static str, fn(Version) -> (&'static str, Value), fn(&Value) -> String),
+    /// By its host and one field of its own; looked up as needed, for there may be very many.
+    OnHost(&'static str),
+    /// By its discovery rule and what it checks.
+    Check,
+    /// There is only one.
+    Single,
+}
+
+impl Target {
+    /// Asks for ids and names of all of them, or of those with these ids.
+    pub fn by_ids(&self, version: Version, ids: Option<&[String]>) -> Request {
+        let mut params = match self.naming {
+            Naming::Field(field) => json!({"output": [self.id, field(version)]}),
+            Naming::TellApart(field, beside, _) => {
+                let (select, value) = beside(version);
+                let mut params = json!({"output": [self.id, field]});
+                match select {
+                    "output" => params["output"] = json!([self.id, field, value]),
+                    select => params[select] = value,
+                }
+                params
+            }
+            Naming::OnHost(field) => {
+                json!({"output": [self.id, field], "selectHosts": ["host"]})
+            }
+            Naming::Check | Naming::Single => json!({"output": "extend"}),
+        };
+        if let Some(ids) = ids {
+            params[format!("{}s", self.id)] = json!(ids);
+        }
+        Request::new(format!("{}.get", self.api), params)
+    }
+
+    /// Asks for those of these names, for targets that are looked up as needed.
+    pub fn by_names(&self, names: &[Value]) -> Option<Request> {
+        let Naming::OnHost(field) = self.naming else {
+            return None;
+        };
+        let own: Vec<&Value> = names.iter().filter_map(|name| name.get(field)).collect();
+        Some(Request::new(
+            format!("{}.get", self.api),
+            json!({"output": [self.id, field], "selectHosts": ["host"], "filter": {field: own}}),
+        ))
+    }
+
+    /// Whether all of them can be listed at once.
+    pub fn is_listed_whole(&self) -> bool {
+        !matches!(self.naming, Naming::OnHost(_) | Naming::Single)
+    }
+}
