@@ -8,25 +8,48 @@ use crate::{
 
 /// Where the module lies in an agent's container.
 const MODULE: &str = "/usr/lib/zabbix/modules/libcourier.so";
-const CONFIG: &str = "/etc/zabbix/zabbix_agentd.conf";
-const LOG: &str = "/var/log/zabbix/agentd.log";
+const LOG: &str = "/var/log/zabbix/agent.log";
+
+/// Which of Zabbix's two agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The agent written in C, which loads modules.
+    Agentd,
+    /// Agent 2, which has the command `courier` beside it; Debian has it from 6.0 on.
+    Agent2,
+}
+
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Agentd => "zabbix_agentd",
+            Self::Agent2 => "zabbix_agent2",
+        }
+    }
+
+    fn config(self) -> String {
+        format!("/etc/zabbix/{}.conf", self.name())
+    }
+}
 
 /// An agent to start in a lab.
 #[derive(Clone, Debug)]
 pub struct AgentSpec {
+    /// Which agent.
+    pub program: Program,
     /// Which version; none is that of the lab's server.
     pub version: Option<Version>,
     /// The agent's own host name.
     pub hostname: String,
     /// The port it listens on.
     pub port: u16,
-    /// Further lines of zabbix_agentd.conf; a repeated parameter wins over the lab's.
+    /// Further lines of the agent's configuration; a repeated parameter wins over the lab's.
     pub config: String,
     /// The module's settings, /etc/zabbix/courier.toml; none is no such file.
     pub courier_toml: Option<String>,
     /// Environment of the agent.
     pub env: Vec<(String, String)>,
-    /// Whether libcourier.so is loaded.
+    /// Whether the project's own build is there: the command `courier`, and in zabbix_agentd the loaded module.
     pub module: bool,
 }
 
@@ -34,6 +57,7 @@ impl Default for AgentSpec {
     /// An agent for the host `lab` on port 10050, with the module and without settings.
     fn default() -> Self {
         Self {
+            program: Program::Agentd,
             version: None,
             hostname: "lab".into(),
             port: 10050,
@@ -47,7 +71,7 @@ impl Default for AgentSpec {
 
 impl AgentSpec {
     fn configuration(&self) -> String {
-        let module = if self.module {
+        let module = if self.module && self.program == Program::Agentd {
             format!("LoadModule={MODULE}\n")
         } else {
             String::new()
@@ -60,10 +84,11 @@ impl AgentSpec {
     }
 }
 
-/// A running zabbix_agentd in a lab's pod.
+/// A running agent in a lab's pod.
 pub struct Agent {
     container: Container,
     pod: Pod,
+    program: Program,
     version: Version,
     port: u16,
 }
@@ -82,8 +107,9 @@ impl Agent {
             ));
         }
         let mut env = vec![
+            ("AGENT_PROGRAM", spec.program.name().to_owned()),
             ("AGENT_CONFIG", spec.configuration()),
-            ("AGENT_PORT", spec.port.to_string()),
+            ("PORT", spec.port.to_string()),
         ];
         env.extend(
             spec.courier_toml
@@ -97,13 +123,14 @@ impl Agent {
         );
         let container = Container::start(&Spec {
             image: &image,
-            role: "agentd",
+            role: "agent",
             env,
             options,
         })?;
         Ok(Self {
             container,
             pod: pod.clone(),
+            program: spec.program,
             version,
             port: spec.port,
         })
@@ -120,14 +147,14 @@ impl Agent {
         passive::ask(self.pod.connect(self.port)?, self.version, key, timeout)
     }
 
-    /// `zabbix_agentd -t KEY`: one item, in a process of its own.
+    /// The agent's `-t KEY`: one item, in a process of its own.
     pub fn test(&self, key: &str) -> Result<Output, Error> {
-        self.exec(&["zabbix_agentd", "-c", CONFIG, "-t", key])
+        self.exec(&[self.program.name(), "-c", &self.program.config(), "-t", key])
     }
 
-    /// `zabbix_agentd -p`: every item that the agent knows, in a process of its own.
+    /// The agent's `-p`: every item that the agent knows, in a process of its own.
     pub fn print(&self) -> Result<Output, Error> {
-        self.exec(&["zabbix_agentd", "-c", CONFIG, "-p"])
+        self.exec(&[self.program.name(), "-c", &self.program.config(), "-p"])
     }
 
     /// The agent's log so far.
@@ -141,7 +168,10 @@ impl Agent {
         let table = crate::docker::run(&["top", self.container.name(), "-eo", "pid,comm"])?;
         Ok(table
             .lines()
-            .filter_map(|line| line.split_once("zabbix_agentd").map(|(pid, _)| pid.trim()))
+            .filter_map(|line| {
+                line.split_once(self.program.name())
+                    .map(|(pid, _)| pid.trim())
+            })
             .filter_map(|pid| pid.parse().ok())
             .collect())
     }

@@ -1,13 +1,14 @@
 //! The lab's images, made where they are missing: a recipe that changed is built again, one that did not costs nothing.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
 use crate::{Error, docker, progress::Step};
@@ -36,6 +37,10 @@ impl Recipe {
     pub fn ensure(&self) -> Result<String, Error> {
         let image = format!("concierge-lab-{}:{}", self.name, self.tag);
         let hash = self.hash()?;
+        if recipe_of(&image)? == Some(hash.clone()) {
+            return Ok(image);
+        }
+        let _only_one = lock(&image)?;
         if recipe_of(&image)? == Some(hash.clone()) {
             return Ok(image);
         }
@@ -133,6 +138,10 @@ fn base(suite: &str) -> Result<String, Error> {
     if recipe_of(&image)? == Some(hash.clone()) {
         return Ok(image);
     }
+    let _only_one = lock(&image)?;
+    if recipe_of(&image)? == Some(hash.clone()) {
+        return Ok(image);
+    }
     let bare = bare(suite)?;
     let context = tempfile::tempdir().map_err(Error::io("a temporary folder"))?;
     let dockerfile = lab().join("images/base/Dockerfile");
@@ -199,6 +208,18 @@ fn bare(suite: &str) -> Result<String, Error> {
     Ok(own)
 }
 
+/// Keeps every other thread and process of this checkout from building the same image, until it is dropped.
+fn lock(image: &str) -> Result<Flock<File>, Error> {
+    let folder = lab().join("../target/lab");
+    let path = folder.join(format!("{}.lock", image.replace(':', "-")));
+    fs::create_dir_all(&folder)
+        .and_then(|()| File::create(&path))
+        .and_then(|file| {
+            Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, reason)| reason.into())
+        })
+        .map_err(Error::io(path.display().to_string()))
+}
+
 /// Tries to pull an image, for a short time only: the start of a download tells whether there is a registry.
 fn pull(image: &str) -> bool {
     let mut command = docker::command();
@@ -261,7 +282,7 @@ fn add(hash: &mut Sha256, path: &Path) -> Result<(), Error> {
         return entries.iter().try_for_each(|entry| add(hash, entry));
     }
     let mut content = Vec::new();
-    fs::File::open(path)
+    File::open(path)
         .and_then(|mut file| file.read_to_end(&mut content))
         .map_err(failed())?;
     hash.update(

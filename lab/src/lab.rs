@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Agent, AgentSpec, Api, Error, Pod, Version,
+    Agent, AgentSpec, Api, App, Application, Error, Pod, Version,
     container::{Container, Spec},
     docker, zabbix_image,
 };
@@ -69,6 +69,16 @@ impl Lab {
     /// Starts a further agent in the same pod.
     pub fn start_agent(&self, spec: &AgentSpec) -> Result<Agent, Error> {
         Agent::start(&self.pod, self.version, spec)
+    }
+
+    /// Starts an application in the same pod, on its usual port.
+    pub fn start_app(&self, app: App) -> Result<Application, Error> {
+        self.start_app_on(app, app.port())
+    }
+
+    /// Starts an application on a port of the caller's choice: for a second one of its kind.
+    pub fn start_app_on(&self, app: App, port: u16) -> Result<Application, Error> {
+        Application::start(&self.pod, app, port)
     }
 
     /// Has the server read its configuration anew. It returns when the order is given, not when it is carried out.

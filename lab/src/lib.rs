@@ -5,6 +5,7 @@
 
 mod agent;
 mod api;
+mod apps;
 pub mod build;
 mod container;
 mod docker;
@@ -16,8 +17,9 @@ mod pod;
 pub mod progress;
 mod version;
 
-pub use agent::{Agent, AgentSpec};
+pub use agent::{Agent, AgentSpec, Program};
 pub use api::{Api, Item, Sample};
+pub use apps::{App, Application};
 pub use container::{LABEL, run_id};
 pub use error::Error;
 pub use lab::{Lab, LabBuilder};

@@ -51,9 +51,9 @@ impl Pod {
         self.inside(move || TcpStream::connect_timeout(&address, Duration::from_secs(10)))
     }
 
-    /// Makes a socket in the pod's network namespace. A socket stays in the namespace it was made in, so a
-    /// short-lived thread goes there and hands it back; no other thread of this process is moved.
-    fn inside<T, F>(&self, make: F) -> Result<T, Error>
+    /// Does something in the pod's network namespace. A socket stays in the namespace it was made in, so a
+    /// short-lived thread goes there and hands back what it made; no other thread of this process is moved.
+    pub(crate) fn inside<T, F>(&self, make: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce() -> io::Result<T> + Send + 'static,
@@ -67,7 +67,7 @@ impl Pod {
             namespace.map(|()| make())
         });
         match entered.join() {
-            Ok(Ok(made)) => made.map_err(Error::io(format!("a socket in the pod {}", self.name()))),
+            Ok(Ok(made)) => made.map_err(Error::io(format!("in the network of {}", self.name()))),
             Ok(Err(reason)) => Err(Error::Namespace { container, reason }),
             Err(panic) => std::panic::resume_unwind(panic),
         }
