@@ -35,8 +35,8 @@ pub fn courier() -> Result<Built, Error> {
     }
     let release = checkout.join(TARGET).join("release");
     Ok(Built {
-        module: release.join("libcourier.so"),
-        command: release.join("courier"),
+        module: made(release.join("libcourier.so"))?,
+        command: made(release.join("courier"))?,
     })
 }
 
@@ -59,11 +59,7 @@ fn build_in_container(sysroot: &str, checkout: &Path) -> Result<(), Error> {
     let image = builder_image().ensure()?;
     let cargo_home = cargo_home();
     // The container has no network: what is missing is fetched out here.
-    docker::output(
-        Command::new("cargo")
-            .args(["fetch", "--locked"])
-            .current_dir(checkout),
-    )?;
+    docker::output(Command::new("cargo").args(["fetch"]).current_dir(checkout))?;
     let mut command = docker::command();
     command.args(["run", "--rm", "--network=none", "--log-driver=none"]);
     let user = (nix::unistd::getuid(), nix::unistd::getgid());
@@ -93,6 +89,17 @@ fn cargo_build(cargo: &mut Command) -> Result<(), Error> {
         "Building libcourier.so and the command courier",
         cargo.current_dir(checkout()),
     )
+}
+
+/// Docker would make a folder of a file that is not there.
+fn made(file: PathBuf) -> Result<PathBuf, Error> {
+    match file.metadata() {
+        Ok(_) => Ok(file),
+        Err(source) => Err(Error::Io {
+            what: format!("the build made no {}", file.display()),
+            source,
+        }),
+    }
 }
 
 fn checkout() -> PathBuf {

@@ -28,6 +28,13 @@ pub fn run_id() -> String {
     std::env::var("CONCIERGE_LAB_RUN").unwrap_or_else(|_| format!("pid-{}", std::process::id()))
 }
 
+/// The containers of this run.
+pub fn containers() -> Result<Vec<String>, Error> {
+    let filter = format!("label={LABEL}={}", run_id());
+    let list = docker::run(&["ps", "-a", "--format", "{{.Names}}", "--filter", &filter])?;
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
 /// What a container is started from.
 pub(crate) struct Spec<'a> {
     /// The image.

@@ -73,6 +73,18 @@ pub enum Error {
         /// The kernel's reason.
         reason: nix::Error,
     },
+    /// Tests failed; they said so themselves.
+    #[error("tests failed ({status})")]
+    TestsFailed {
+        /// How cargo ended.
+        status: std::process::ExitStatus,
+    },
+    /// Tests left containers behind.
+    #[error("containers were left behind: {}; remove them with: docker rm -f", containers.join(", "))]
+    LeftBehind {
+        /// Their names.
+        containers: Vec<String>,
+    },
     /// A file, socket or process of this machine failed.
     #[error("{what}: {source}")]
     Io {

@@ -62,7 +62,12 @@ impl Recipe {
             .arg("-f")
             .arg(lab().join(self.folder).join("Dockerfile"))
             .arg(lab());
+        let old = docker::run(&["image", "inspect", "-f", "{{.Id}}", &image]).ok();
         followed(&format!("Building the image {image}"), &mut command)?;
+        if let Some(old) = old {
+            // It stays while a container or another image stands on it.
+            let _ = docker::run(&["rmi", &old]);
+        }
         Ok(image)
     }
 

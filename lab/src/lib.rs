@@ -14,13 +14,14 @@ pub mod image;
 mod lab;
 mod passive;
 mod pod;
+pub mod prepare;
 pub mod progress;
 mod version;
 
 pub use agent::{Agent, AgentSpec, Program};
 pub use api::{Api, Item, Sample};
 pub use apps::{App, Application};
-pub use container::{LABEL, run_id};
+pub use container::{LABEL, containers, run_id};
 pub use error::Error;
 pub use lab::{Lab, LabBuilder};
 pub use pod::Pod;

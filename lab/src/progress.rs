@@ -2,10 +2,14 @@
 
 use std::{
     io::IsTerminal,
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// Steps may run side by side; their spinners share the terminal.
+static TERMINAL: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// One long step: a spinner on a terminal, plain lines elsewhere.
 pub struct Step {
@@ -19,7 +23,7 @@ impl Step {
     pub fn begin(what: impl Into<String>) -> Self {
         let what = what.into();
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
+            let bar = TERMINAL.add(ProgressBar::new_spinner());
             if let Ok(style) =
                 ProgressStyle::with_template("{spinner} {prefix} ({elapsed}) {wide_msg:.dim}")
             {

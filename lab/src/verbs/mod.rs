@@ -1,6 +1,9 @@
 //! One file per verb.
 
+mod build;
 mod clean;
+mod prepare;
+mod test;
 mod up;
 
 use clap::Subcommand;
@@ -10,6 +13,12 @@ use lab::Error;
 pub enum Verb {
     /// Start a lab, print its addresses, and keep it until Ctrl-C
     Up(up::Up),
+    /// Install what is missing (as root), start the Docker engine and build the images
+    Prepare(prepare::Prepare),
+    /// Run every test of the project
+    Test(test::Test),
+    /// Build libcourier.so and the command courier for every supported agent, and print where they are
+    Build(build::Build),
     /// Remove the lab's images
     Clean(clean::Clean),
 }
@@ -18,6 +27,9 @@ impl Verb {
     pub fn run(self) -> Result<(), Error> {
         match self {
             Self::Up(up) => up.run(),
+            Self::Prepare(prepare) => prepare.run(),
+            Self::Test(test) => test.run(),
+            Self::Build(build) => build.run(),
             Self::Clean(clean) => clean.run(),
         }
     }

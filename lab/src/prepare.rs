@@ -1,0 +1,219 @@
+//! Makes a machine ready for the lab: packages, the Docker engine, the images.
+
+use std::{
+    env,
+    fs::{self, File},
+    io,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    App, Error, Version, build, docker, image::Recipe, image::followed, progress::Step,
+    zabbix_image,
+};
+
+/// Where a `dockerd` that was started here writes its log.
+const ENGINE_LOG: &str = "/var/log/dockerd.log";
+
+/// Something that building or testing takes.
+struct Need {
+    present: fn() -> bool,
+    packages: &'static [&'static str],
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        present: || program("docker"),
+        packages: &["docker.io"],
+    },
+    Need {
+        present: || program("dockerd") || engine_answers(),
+        packages: &["docker.io"],
+    },
+    Need {
+        present: || program("iptables"),
+        packages: &["iptables"],
+    },
+    Need {
+        present: || program("debootstrap"),
+        packages: &["debootstrap"],
+    },
+    Need {
+        present: || program("gcc"),
+        packages: &["gcc", "libc6-dev"],
+    },
+    Need {
+        present: || program("make"),
+        packages: &["make"],
+    },
+    Need {
+        present: || program("perl"),
+        packages: &["perl"],
+    },
+    Need {
+        present: libclang,
+        packages: &["libclang-dev"],
+    },
+    Need {
+        present: || Path::new("/etc/ssl/certs/ca-certificates.crt").exists(),
+        packages: &["ca-certificates"],
+    },
+];
+
+/// Installs what is missing and starts the Docker engine, as root; for anybody else, says how.
+pub fn machine() -> Result<(), Error> {
+    let mut missing: Vec<&str> = NEEDS
+        .iter()
+        .filter(|need| !(need.present)())
+        .flat_map(|need| need.packages)
+        .copied()
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if !missing.is_empty() {
+        install(missing)?;
+    }
+    if engine_answers() {
+        Ok(())
+    } else {
+        start_engine()
+    }
+}
+
+/// Builds every image that is missing or whose recipe changed, two at a time.
+pub fn images() -> Result<(), Error> {
+    let apps = [App::Dropwizard, App::NodeExporter, App::Pyctuator].map(App::image);
+    let queue: Mutex<Vec<Recipe>> = Mutex::new(
+        apps.into_iter()
+            .chain(Version::ALL.map(zabbix_image))
+            .chain([build::builder_image()])
+            .collect(),
+    );
+    let next = || queue.lock().ok().and_then(|mut queue| queue.pop());
+    let work = || {
+        while let Some(recipe) = next() {
+            recipe.ensure()?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(work);
+        work().and(
+            other
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        )
+    })
+}
+
+/// Refuses anybody but root, who alone can put a test's own sockets into a lab's network.
+pub fn root() -> Result<(), Error> {
+    if is_root() {
+        return Ok(());
+    }
+    Err(Error::Missing {
+        what: "the right to enter a lab's network".into(),
+        remedy: "run it as root: sudo -E env PATH=\"$PATH\" cargo lab test".into(),
+    })
+}
+
+fn install(mut packages: Vec<&str>) -> Result<(), Error> {
+    if !is_root() || !program("apt-get") {
+        return Err(Error::Missing {
+            what: packages.join(", "),
+            remedy: format!("install with: sudo apt-get install {}", packages.join(" ")),
+        });
+    }
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    followed("Reading the package lists", apt().args(["update", "-q"]))?;
+    // Since Debian 13 the engine's client is a package of its own.
+    if packages.contains(&"docker.io")
+        && docker::output(Command::new("apt-cache").args(["show", "docker-cli"])).is_ok()
+    {
+        packages.push("docker-cli");
+    }
+    let what = format!("Installing {}", packages.join(", "));
+    followed(
+        &what,
+        apt()
+            .args(["install", "-qy", "--no-install-recommends"])
+            .args(&packages),
+    )
+}
+
+fn start_engine() -> Result<(), Error> {
+    if !is_root() {
+        return Err(Error::Missing {
+            what: "an answer from the Docker engine".into(),
+            remedy: "start it with: sudo systemctl start docker (and be in the group docker)"
+                .into(),
+        });
+    }
+    let step = Step::begin("Starting the Docker engine");
+    if Path::new("/run/systemd/system").exists() {
+        docker::output(Command::new("systemctl").args(["start", "docker"]))?;
+    } else {
+        let log = File::create(ENGINE_LOG).map_err(Error::io(ENGINE_LOG))?;
+        let errors = log.try_clone().map_err(Error::io(ENGINE_LOG))?;
+        let mut command = Command::new("dockerd");
+        // A group of its own: it serves on after this command, and after a Ctrl-C.
+        command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .process_group(0);
+        docker::spawned(&mut command, Command::spawn)?;
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !engine_answers() {
+        if Instant::now() > deadline {
+            let output = docker::tail(&fs::read_to_string(ENGINE_LOG).unwrap_or_default(), 20);
+            return Err(Error::Command {
+                command: "dockerd".into(),
+                status: "no answer".into(),
+                output,
+            });
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    step.done();
+    Ok(())
+}
+
+fn engine_answers() -> bool {
+    docker::run(&["version", "--format", "{{.Server.Version}}"]).is_ok()
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn program(name: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Debian leaves the system's programs out of an ordinary user's PATH.
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(name).is_file())
+}
+
+/// Whether bindgen will find a libclang.
+fn libclang() -> bool {
+    let versions = || -> io::Result<bool> {
+        let mut folders = fs::read_dir("/usr/lib")?
+            .flatten()
+            .map(|entry| entry.path());
+        Ok(folders.any(|path| {
+            path.join("lib/libclang.so").exists() || path.join("lib/libclang.so.1").exists()
+        }))
+    };
+    env::var_os("LIBCLANG_PATH").is_some() || versions().unwrap_or(false)
+}
