@@ -1,9 +1,16 @@
 //! The command that Zabbix actions call: it scales container services, and keeps Zabbix's configuration as files.
 
 mod cli;
+mod config;
+mod credentials;
+mod docker;
 mod environment;
+mod pem;
 mod quantity;
 mod report;
+mod scale;
+mod service_host;
+mod settings;
 mod zabbix;
 
 use std::process::ExitCode;
@@ -42,6 +49,12 @@ fn main() -> ExitCode {
 enum Error {
     #[error(transparent)]
     Environment(#[from] environment::Error),
+    #[error(transparent)]
+    Scale(#[from] scale::Error),
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
+    #[error(transparent)]
+    Config(#[from] config::Error),
     #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
 }
@@ -50,7 +63,10 @@ impl Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Environment(_) => Exit::Usage,
-            Self::Runtime(_) => Exit::Failed,
+            Self::Config(error) if error.is_usage() => Exit::Usage,
+            Self::Config(_) => Exit::Failed,
+            Self::Scale(error) => error.exit(),
+            Self::Credentials(_) | Self::Runtime(_) => Exit::Failed,
         }
     }
 }
@@ -64,10 +80,15 @@ fn run(invocation: Invocation) -> Result<Exit, Error> {
         .block_on(execute(invocation.command, &environment))
 }
 
-async fn execute(command: Command, _environment: &Environment) -> Result<Exit, Error> {
+async fn execute(command: Command, environment: &Environment) -> Result<Exit, Error> {
     match command {
-        Command::List(_) | Command::Scale(_) | Command::Resize(_) | Command::Pem(_) => {}
-        Command::BackupConfig(_) | Command::RestoreConfig(_) | Command::GetSimpleIdMap(_) => {}
+        Command::Scale(verb) => return Ok(scale::scale(&verb, environment).await),
+        Command::Resize(verb) => return Ok(scale::resize(&verb, environment).await),
+        Command::List(verb) => return Ok(scale::list(&verb, environment).await?),
+        Command::Pem(verb) => return Ok(credentials::run(&verb, environment).await?),
+        Command::BackupConfig(verb) => return Ok(config::backup(&verb, environment).await?),
+        Command::RestoreConfig(verb) => return Ok(config::restore(&verb, environment).await?),
+        Command::GetSimpleIdMap(_) => return Ok(config::id_map(environment).await?),
         Command::Upload(_) | Command::Download(_) | Command::Job(_) => {}
     }
     eprintln!("concierge_scheduler: this verb is not written yet");

@@ -51,7 +51,9 @@ fn replace(value: &mut Value, numbers: &HashMap<String, String>) {
             }
         }
         Value::Array(elements) => {
-            elements.iter_mut().for_each(|element| replace(element, numbers));
+            elements
+                .iter_mut()
+                .for_each(|element| replace(element, numbers));
         }
         _ => {}
     }

@@ -41,15 +41,20 @@ impl Names {
                 }
                 _ => name,
             };
-            let ids = self
-                .by_name
-                .entry((target.name, name.to_string()))
-                .or_default();
-            if !ids.contains(&id) {
-                ids.push(id.clone());
-            }
-            self.by_id.insert((target.name, id), name);
+            self.add(target, id, name);
         }
+    }
+
+    /// Takes one id and its name.
+    pub fn add(&mut self, target: &Target, id: String, name: Value) {
+        let ids = self
+            .by_name
+            .entry((target.name, name.to_string()))
+            .or_default();
+        if !ids.contains(&id) {
+            ids.push(id.clone());
+        }
+        self.by_id.insert((target.name, id), name);
     }
 
     /// The name behind an id.
@@ -88,7 +93,10 @@ impl Names {
             Naming::TellApart(field, ..) => object.get(field).cloned(),
             Naming::OnHost(field) => {
                 let hosts = object.get("hosts")?.as_array()?;
-                let host = hosts.iter().filter_map(|host| host["host"].as_str()).min()?;
+                let host = hosts
+                    .iter()
+                    .filter_map(|host| host["host"].as_str())
+                    .min()?;
                 Some(json!({"host": host, field: object.get(field)?}))
             }
             Naming::Check => {
@@ -135,7 +143,10 @@ pub async fn look_up_ids(
                 && let Some(id) = value.as_str().filter(|id| *id != "0")
             {
                 let entry = wanted.entry(reference.to.name);
-                entry.or_insert((reference.to, HashSet::new())).1.insert(id.to_owned());
+                entry
+                    .or_insert((reference.to, HashSet::new()))
+                    .1
+                    .insert(id.to_owned());
             }
         });
     }
@@ -160,7 +171,10 @@ pub async fn look_up_names(
         each_reference(kind, object, &mut |reference, value| {
             if value.is_object() && !reference.to.is_listed_whole() {
                 let entry = wanted.entry(reference.to.name);
-                entry.or_insert((reference.to, Vec::new())).1.push(value.clone());
+                entry
+                    .or_insert((reference.to, Vec::new()))
+                    .1
+                    .push(value.clone());
             }
         });
     }
@@ -181,9 +195,7 @@ pub fn each_reference(
     let root = roots(object);
     for reference in kind.references {
         path::visit(object, reference.path, &mut |parent, field| {
-            let applies = reference
-                .when
-                .is_none_or(|when| when.holds(&root, parent));
+            let applies = reference.when.is_none_or(|when| when.holds(&root, parent));
             if applies && let Some(value) = parent.get_mut(field) {
                 act(reference, value);
             }

@@ -101,11 +101,19 @@ pub fn localise(kind: &Kind, mut object: Value, names: &Names) -> Result<Value, 
             [id] => *value = json!(id),
             [] => {
                 let name = names::text(value);
-                dangling.get_or_insert(Dangling::Name { field, target, name });
+                dangling.get_or_insert(Dangling::Name {
+                    field,
+                    target,
+                    name,
+                });
             }
             _ => {
                 let name = names::text(value);
-                dangling.get_or_insert(Dangling::Ambiguous { field, target, name });
+                dangling.get_or_insert(Dangling::Ambiguous {
+                    field,
+                    target,
+                    name,
+                });
             }
         }
     });

@@ -82,7 +82,10 @@ pub async fn observe(
     for (kind, object) in objects {
         let name = name(kind, &object, &names);
         let (object, lost) = normalise(kind, object, &names);
-        dangling.extend(lost.iter().map(|lost| format!("{} \"{name}\": {lost}", kind.name)));
+        dangling.extend(
+            lost.iter()
+                .map(|lost| format!("{} \"{name}\": {lost}", kind.name)),
+        );
         if !is_default(kind, &object) {
             snapshot.insert(kind.part(), name, object);
         }
@@ -98,7 +101,10 @@ pub async fn observe(
 fn targets(kinds: &[&'static Kind]) -> Vec<&'static Target> {
     let mut targets: Vec<&'static Target> = kinds::TARGETS.to_vec();
     for kind in kinds {
-        if !targets.iter().any(|target| target.name == kind.target().name) {
+        if !targets
+            .iter()
+            .any(|target| target.name == kind.target().name)
+        {
             targets.push(kind.target());
         }
     }

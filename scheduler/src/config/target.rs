@@ -25,7 +25,11 @@ pub enum Naming {
     /// By one field.
     Field(fn(Version) -> &'static str),
     /// By one field, and where two share it, by a second one as well: the field, what it is selected with, and how it reads.
-    TellApart(&'static str, fn(Version) -> (&'static str, Value), fn(&Value) -> String),
+    TellApart(
+        &'static str,
+        fn(Version) -> (&'static str, Value),
+        fn(&Value) -> String,
+    ),
     /// By its host and one field of its own; looked up as needed, for there may be very many.
     OnHost(&'static str),
     /// By its discovery rule and what it checks.
@@ -69,6 +73,15 @@ impl Target {
             format!("{}.get", self.api),
             json!({"output": [self.id, field], "selectHosts": ["host"], "filter": {field: own}}),
         ))
+    }
+
+    /// The field that names it, where it is one field.
+    pub fn name_field(&self, version: Version) -> Option<&'static str> {
+        match self.naming {
+            Naming::Field(field) => Some(field(version)),
+            Naming::TellApart(field, ..) | Naming::OnHost(field) => Some(field),
+            Naming::Check | Naming::Single => None,
+        }
     }
 
     /// Whether all of them can be listed at once.

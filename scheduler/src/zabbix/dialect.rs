@@ -114,13 +114,20 @@ mod tests {
         assert!(bearer(Version(7, 0, 0)));
         let (old, middle, new) = (Version(5, 0, 8), Version(6, 0, 14), Version(7, 0, 22));
         for (name, expected) in [
-            (user_name as fn(Version) -> &'static str, ["alias", "username", "username"]),
+            (
+                user_name as fn(Version) -> &'static str,
+                ["alias", "username", "username"],
+            ),
             (user_medias, ["user_medias", "medias", "medias"]),
             (proxy_name, ["host", "host", "name"]),
             (proxy_reference, ["proxy_hostid", "proxy_hostid", "proxyid"]),
             (
                 update_operations,
-                ["acknowledge_operations", "update_operations", "update_operations"],
+                [
+                    "acknowledge_operations",
+                    "update_operations",
+                    "update_operations",
+                ],
             ),
             (
                 select_update_operations,
@@ -130,7 +137,10 @@ mod tests {
                     "selectUpdateOperations",
                 ],
             ),
-            (service_parents, ["selectParent", "selectParents", "selectParents"]),
+            (
+                service_parents,
+                ["selectParent", "selectParents", "selectParents"],
+            ),
             (host_groups, ["groups", "groups", "host_groups"]),
             (
                 select_host_groups,

@@ -4,6 +4,7 @@ mod access;
 mod client;
 pub mod dialect;
 mod request;
+pub mod sender;
 mod version;
 
 pub use access::{Access, Credentials, Secret};

@@ -22,7 +22,11 @@ pub static DASHBOARDS: Kind = Kind {
                 "selectUsers": "extend",
                 "selectUserGroups": "extend",
             });
-            let parts = if version < V5_4 { "selectWidgets" } else { "selectPages" };
+            let parts = if version < V5_4 {
+                "selectWidgets"
+            } else {
+                "selectPages"
+            };
             get[parts] = json!("extend");
             get
         },
@@ -32,10 +36,30 @@ pub static DASHBOARDS: Kind = Kind {
         to("userid", &USER),
         to("users[]/userid", &USER),
         to("userGroups[]/usrgrpid", &USER_GROUP),
-        widget(0), widget(1), widget(2), widget(3), widget(4), widget(5), widget(6),
-        widget(7), widget(8), widget(9), widget(10), widget(11),
-        page_widget(0), page_widget(1), page_widget(2), page_widget(3), page_widget(4), page_widget(5),
-        page_widget(6), page_widget(7), page_widget(8), page_widget(9), page_widget(10), page_widget(11),
+        widget(0),
+        widget(1),
+        widget(2),
+        widget(3),
+        widget(4),
+        widget(5),
+        widget(6),
+        widget(7),
+        widget(8),
+        widget(9),
+        widget(10),
+        widget(11),
+        page_widget(0),
+        page_widget(1),
+        page_widget(2),
+        page_widget(3),
+        page_widget(4),
+        page_widget(5),
+        page_widget(6),
+        page_widget(7),
+        page_widget(8),
+        page_widget(9),
+        page_widget(10),
+        page_widget(11),
     ],
     only: &[],
     omit: &["dashboard_pageid", "widgetid", "templateid", "uuid"],
@@ -73,7 +97,10 @@ pub static ICON_MAPS: Kind = Kind {
         get: |_| json!({"output": "extend", "selectMappings": "extend"}),
         outward: None,
     }),
-    references: &[to("default_iconid", &IMAGE), to("mappings[]/iconid", &IMAGE)],
+    references: &[
+        to("default_iconid", &IMAGE),
+        to("mappings[]/iconid", &IMAGE),
+    ],
     only: &[],
     omit: &["iconmappingid"],
 };

@@ -105,7 +105,11 @@ pub static SCRIPTS: Kind = Kind {
         only("manualinput_prompt", "manualinput", &["1"]),
         only("manualinput_validator", "manualinput", &["1"]),
         only("manualinput_validator_type", "manualinput", &["1"]),
-        only("manualinput_default_value", "manualinput_validator_type", &["0"]),
+        only(
+            "manualinput_default_value",
+            "manualinput_validator_type",
+            &["0"],
+        ),
     ],
     omit: &[],
 };
@@ -142,7 +146,14 @@ pub static SERVICES: Kind = Kind {
         to("triggerid", &TRIGGER),
     ],
     only: &[],
-    omit: &["status", "created_at", "readonly", "linkid", "serviceupid", "timeid"],
+    omit: &[
+        "status",
+        "created_at",
+        "readonly",
+        "linkid",
+        "serviceupid",
+        "timeid",
+    ],
 };
 
 pub static SLAS: Kind = Kind {
@@ -209,7 +220,11 @@ pub static MAINTENANCES: Kind = Kind {
         only("tags", "maintenance_type", &["0"]),
         only("tags_evaltype", "maintenance_type", &["0"]),
         only("timeperiods[]/start_date", "timeperiod_type", &["0"]),
-        only("timeperiods[]/start_time", "timeperiod_type", &["2", "3", "4"]),
+        only(
+            "timeperiods[]/start_time",
+            "timeperiod_type",
+            &["2", "3", "4"],
+        ),
         only("timeperiods[]/every", "timeperiod_type", &["2", "3", "4"]),
         only("timeperiods[]/day", "timeperiod_type", &["4"]),
         only("timeperiods[]/dayofweek", "timeperiod_type", &["3", "4"]),
@@ -234,7 +249,9 @@ pub static CORRELATIONS: Kind = Kind {
 };
 
 fn dependencies(service: &mut Value, _: Version) {
-    let each = service.get_mut("dependencies").and_then(Value::as_array_mut);
+    let each = service
+        .get_mut("dependencies")
+        .and_then(Value::as_array_mut);
     for dependency in each.into_iter().flatten() {
         let down = dependency["servicedownid"].take();
         *dependency = json!({"dependsOnServiceid": down, "soft": dependency["soft"]});
@@ -249,9 +266,16 @@ fn members(maintenance: &mut Value, version: Version) {
         fields.insert("groups".into(), groups);
     }
     if version < V6_0 {
-        for (objects, ids, id) in [("groups", "groupids", "groupid"), ("hosts", "hostids", "hostid")] {
+        for (objects, ids, id) in [
+            ("groups", "groupids", "groupid"),
+            ("hosts", "hostids", "hostid"),
+        ] {
             let each = fields.remove(objects);
-            let each = each.as_ref().and_then(Value::as_array).into_iter().flatten();
+            let each = each
+                .as_ref()
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
             let each: Vec<Value> = each.map(|object| object[id].clone()).collect();
             fields.insert(ids.into(), json!(each));
         }

@@ -61,7 +61,11 @@ pub static GENERAL: Kind = Kind {
 
 pub static HOUSEKEEPING: Kind = Kind {
     since: V5_2,
-    omit: &["db_extension", "compression_availability", "compression_status"],
+    omit: &[
+        "db_extension",
+        "compression_availability",
+        "compression_status",
+    ],
     ..setting("housekeeping", &api(&HOUSEKEEPING_TARGET))
 };
 

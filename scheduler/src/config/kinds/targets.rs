@@ -101,7 +101,10 @@ fn parents(service: &Value) -> String {
         (_, Some(parent)) => vec![parent.clone()],
         _ => Vec::new(),
     };
-    let mut names: Vec<&str> = names.iter().filter_map(|parent| parent["name"].as_str()).collect();
+    let mut names: Vec<&str> = names
+        .iter()
+        .filter_map(|parent| parent["name"].as_str())
+        .collect();
     names.sort_unstable();
     names.join(", ")
 }

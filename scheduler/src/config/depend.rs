@@ -1,0 +1,124 @@
+//! What an object needs of its own kind: a child its parents, a template the templates that it is linked to.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::kind::{Form, Kind};
+use super::names::{each_reference, text};
+use crate::zabbix::Version;
+
+/// The names of the objects of its own kind that `object` refers to.
+pub fn on(kind: &Kind, object: &Value, documents: Version) -> Vec<String> {
+    let mut names = Vec::new();
+    match &kind.form {
+        Form::Export(_) if kind.name == "map" => submaps(object, &mut names),
+        Form::Export(_) => {
+            let linked = object.get("templates").and_then(Value::as_array);
+            let linked = linked.into_iter().flatten();
+            names.extend(linked.filter_map(|template| Some(template["name"].as_str()?.to_owned())));
+            dependencies(object, documents, &mut names);
+        }
+        _ => {
+            // A reference is looked at, not changed; the walk over references needs a copy to do either.
+            each_reference(kind, &mut object.clone(), &mut |reference, value| {
+                if reference.to.name == kind.target().name && !value.is_null() {
+                    names.push(text(value));
+                }
+            });
+        }
+    }
+    names
+}
+
+/// Triggers may depend on triggers of other templates and hosts, which their expressions name.
+fn dependencies(value: &Value, documents: Version, names: &mut Vec<String>) {
+    static OLD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{([^{}:]+):"));
+    static NEW: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(/([^/]+)/"));
+    match value {
+        Value::Object(fields) => {
+            for (field, inner) in fields {
+                if field == "dependencies" {
+                    let each = inner.as_array().into_iter().flatten();
+                    for expression in each.filter_map(|trigger| trigger["expression"].as_str()) {
+                        let hosts = if documents < Version(5, 4, 0) {
+                            &OLD
+                        } else {
+                            &NEW
+                        };
+                        let found = hosts.captures_iter(expression);
+                        names.extend(found.map(|capture| capture[1].to_owned()));
+                    }
+                } else {
+                    dependencies(inner, documents, names);
+                }
+            }
+        }
+        Value::Array(elements) => {
+            for element in elements {
+                dependencies(element, documents, names);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn submaps(map: &Value, names: &mut Vec<String>) {
+    let elements = map.get("selements").and_then(Value::as_array);
+    for element in elements.into_iter().flatten() {
+        if element["elementtype"] == "1" {
+            let inner = match &element["elements"] {
+                Value::Array(inner) => inner.clone(),
+                inner => vec![inner.clone()],
+            };
+            names.extend(
+                inner
+                    .iter()
+                    .filter_map(|map| Some(map["name"].as_str()?.to_owned())),
+            );
+        }
+    }
+}
+
+fn pattern(text: &str) -> Regex {
+    // The patterns are constants of this file, and its tests compile each.
+    Regex::new(text).expect("a valid constant pattern")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::kinds;
+
+    #[test]
+    fn a_template_needs_what_it_links_and_what_its_triggers_depend_on() {
+        let kind = kinds::by_name("template").unwrap();
+        let template = |expression: &str| {
+            json!({
+                "template": "t",
+                "templates": [{"name": "linked"}],
+                "items": [{"key": "a", "triggers": [{"dependencies": [{"name": "n", "expression": expression}]}]}],
+            })
+        };
+        let new = template("last(/other host/agent.ping)=0 and min(/third/x,5m)>1");
+        assert_eq!(
+            on(kind, &new, Version(6, 0, 0)),
+            ["linked", "other host", "third"]
+        );
+        let old = template("{other host:agent.ping.last()}=0");
+        assert_eq!(on(kind, &old, Version(5, 0, 0)), ["linked", "other host"]);
+    }
+
+    #[test]
+    fn a_map_needs_the_maps_inside() {
+        let kind = kinds::by_name("map").unwrap();
+        let map = json!({"selements": [
+            {"elementtype": "1", "elements": [{"name": "inner"}]},
+            {"elementtype": "0", "elements": [{"host": "h"}]},
+        ]});
+        assert_eq!(on(kind, &map, Version(6, 0, 0)), ["inner"]);
+    }
+}

@@ -1,0 +1,200 @@
+//! What differs between two objects, field by field.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::normal::label;
+
+/// A field that differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Difference {
+    /// Where: `items[agent.ping]/delay`.
+    pub field: String,
+    /// What the server has; null where it has nothing.
+    pub from: Value,
+    /// What the backup has; null where it has nothing.
+    pub to: Value,
+}
+
+/// Lists inside exported objects of which an import leaves alone what it does not name.
+const KEPT: &[&str] = &[
+    "items",
+    "triggers",
+    "graphs",
+    "discovery_rules",
+    "item_prototypes",
+    "trigger_prototypes",
+    "graph_prototypes",
+    "host_prototypes",
+    "httptests",
+    "applications",
+    "valuemaps",
+    "dashboards",
+    "screens",
+    "templates",
+];
+
+/// What must change for `observed` to become `desired`.
+pub fn differences(desired: &Value, observed: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    compare("", desired, observed, &mut found);
+    found
+}
+
+/// `desired`, with what only `observed` has in the lists of which an import leaves the rest alone.
+pub fn with_kept(mut desired: Value, observed: &Value) -> Value {
+    keep(&mut desired, observed);
+    super::normal::sort(&mut desired);
+    desired
+}
+
+/// `observed` with only those fields that `desired` has: an update leaves the others alone.
+pub fn same_fields(desired: &Value, observed: &Value) -> Value {
+    match (desired, observed) {
+        (Value::Object(desired), Value::Object(observed)) => {
+            let fields = observed
+                .iter()
+                .filter(|(field, _)| desired.contains_key(*field));
+            fields
+                .map(|(field, value)| (field.clone(), value.clone()))
+                .collect()
+        }
+        _ => observed.clone(),
+    }
+}
+
+fn keep(desired: &mut Value, observed: &Value) {
+    let (Value::Object(desired), Value::Object(observed)) = (desired, observed) else {
+        return;
+    };
+    for (field, theirs) in observed {
+        let Value::Array(theirs) = theirs else {
+            continue;
+        };
+        if !KEPT.contains(&field.as_str()) {
+            continue;
+        }
+        let ours = desired.entry(field.clone()).or_insert_with(|| json!([]));
+        let Value::Array(ours) = ours else { continue };
+        for element in theirs {
+            let name = label(element);
+            match ours.iter_mut().find(|other| label(other) == name) {
+                Some(same) => keep(same, element),
+                None => ours.push(element.clone()),
+            }
+        }
+        if ours.is_empty() {
+            desired.remove(field);
+        }
+    }
+}
+
+fn compare(place: &str, desired: &Value, observed: &Value, found: &mut Vec<Difference>) {
+    if desired == observed {
+        return;
+    }
+    match (desired, observed) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            let mut fields: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
+            fields.sort_unstable();
+            fields.dedup();
+            for field in fields {
+                let place = match place {
+                    "" => field.clone(),
+                    place => format!("{place}/{field}"),
+                };
+                let part = |object: &serde_json::Map<String, Value>| {
+                    object.get(field).cloned().unwrap_or(Value::Null)
+                };
+                compare(&place, &part(ours), &part(theirs), found);
+            }
+        }
+        (Value::Array(ours), Value::Array(theirs)) => {
+            let differ = |elements: &[Value]| {
+                let mut labels: Vec<String> = elements.iter().map(label).collect();
+                labels.sort_unstable();
+                labels.windows(2).any(|pair| pair[0] == pair[1])
+            };
+            if differ(ours) || differ(theirs) {
+                found.push(difference(place, desired, observed));
+                return;
+            }
+            let before = found.len();
+            for element in ours {
+                let name = label(element);
+                let same = theirs.iter().find(|other| label(other) == name);
+                compare(
+                    &format!("{place}[{name}]"),
+                    element,
+                    same.unwrap_or(&Value::Null),
+                    found,
+                );
+            }
+            for element in theirs {
+                let name = label(element);
+                if !ours.iter().any(|other| label(other) == name) {
+                    found.push(difference(
+                        &format!("{place}[{name}]"),
+                        &Value::Null,
+                        element,
+                    ));
+                }
+            }
+            // The same elements in another order.
+            if found.len() == before {
+                found.push(difference(place, desired, observed));
+            }
+        }
+        _ => found.push(difference(place, desired, observed)),
+    }
+}
+
+fn difference(place: &str, desired: &Value, observed: &Value) -> Difference {
+    Difference {
+        field: place.to_owned(),
+        from: observed.clone(),
+        to: desired.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(desired: &Value, observed: &Value) -> Vec<String> {
+        differences(desired, observed)
+            .into_iter()
+            .map(|difference| difference.field)
+            .collect()
+    }
+
+    #[test]
+    fn each_differing_field_is_named_by_its_place() {
+        let desired = json!({"host": "h", "status": "0", "items": [{"key": "a", "delay": "1m"}, {"key": "b"}]});
+        let observed = json!({"host": "h", "items": [{"key": "a", "delay": "2m"}, {"key": "c"}]});
+        assert_eq!(
+            fields(&desired, &observed),
+            ["items[a]/delay", "items[b]", "items[c]", "status"]
+        );
+        assert!(fields(&desired, &desired).is_empty());
+    }
+
+    #[test]
+    fn another_order_is_a_difference_where_order_counts() {
+        let desired = json!({"steps": [{"name": "1"}, {"name": "2"}]});
+        let observed = json!({"steps": [{"name": "2"}, {"name": "1"}]});
+        assert_eq!(fields(&desired, &observed), ["steps"]);
+    }
+
+    #[test]
+    fn what_an_import_leaves_alone_is_no_difference() {
+        let desired = json!({"template": "t", "items": [{"key": "a"}]});
+        let observed = json!({
+            "template": "t",
+            "items": [{"key": "a", "triggers": [{"name": "n", "expression": "e"}]}, {"key": "b"}],
+            "tags": [{"tag": "x", "value": "y"}],
+        });
+        let kept = with_kept(desired, &observed);
+        assert_eq!(fields(&kept, &observed), ["tags"]);
+    }
+}

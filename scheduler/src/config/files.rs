@@ -1,0 +1,255 @@
+//! Between a snapshot and the files of a backup.
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use super::folder::{self, Files};
+use super::kind::{Form, Kind};
+use super::kinds::KINDS;
+use super::legacy;
+use super::observe::take_document;
+use super::secrets::Missing;
+use super::snapshot::{Objects, Part, Snapshot};
+use crate::zabbix::Version;
+
+/// Why files are no backup.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A file cannot be parsed.
+    #[error(
+        "{file} is no JSON, or only a part of it ({reason}); take the file from an older backup"
+    )]
+    Broken {
+        /// The file.
+        file: String,
+        /// Where the parser stopped.
+        reason: String,
+    },
+    /// A file is JSON of another shape.
+    #[error("{0} is JSON, but nothing that a backup holds there")]
+    Shape(String),
+    /// There is nothing to restore.
+    #[error("the folder holds no backup: none of the files that backup_config writes is there")]
+    Empty,
+    /// The files are of different versions of Zabbix.
+    #[error("{file} is of Zabbix {found}, but the rest of the backup of {expected}")]
+    Mixed {
+        /// The file.
+        file: String,
+        /// Its version.
+        found: Version,
+        /// The version of the others.
+        expected: Version,
+    },
+    /// The file about the backup names no version.
+    #[error("{0} names no version of Zabbix")]
+    NoVersion(String),
+}
+
+/// The files of a snapshot; with `split`, one for each object.
+pub fn to_files(snapshot: &Snapshot, missing: &[Missing], split: bool) -> Files {
+    let mut files = Files::new();
+    for kind in KINDS {
+        for (part, objects) in parts(snapshot, kind) {
+            if split {
+                for (name, object) in objects {
+                    let one = Objects::from([(name.clone(), object.clone())]);
+                    let folder = match part.beside {
+                        "" => kind.file.to_owned(),
+                        beside => format!("{}/{beside}", kind.file),
+                    };
+                    let content = document(snapshot.version, kind, &[(part, &one)]);
+                    files.insert(
+                        format!("{folder}/{}.json", file_name(name)),
+                        pretty(&content),
+                    );
+                }
+            }
+        }
+        let whole = parts(snapshot, kind);
+        if !split && !whole.is_empty() {
+            let content = document(snapshot.version, kind, &whole);
+            files.insert(format!("{}.json", kind.file), pretty(&content));
+        }
+    }
+    let about = json!({"zabbix": snapshot.version.to_string()});
+    files.insert(folder::ABOUT.to_owned(), pretty(&about));
+    files.insert(folder::SECRETS.to_owned(), pretty(&json!(missing)));
+    files
+}
+
+/// The snapshot that files hold, in the form of the version that they are of, and what of it cannot be used.
+pub fn from_files(files: &Files) -> Result<(Snapshot, Vec<String>), Error> {
+    let mut parsed: Vec<(&str, Value)> = Vec::new();
+    for (name, content) in files {
+        let value = serde_json::from_slice(content).map_err(|error| Error::Broken {
+            file: name.clone(),
+            reason: error.to_string(),
+        })?;
+        parsed.push((name, value));
+    }
+    let version = version(&parsed)?;
+    let legacy = legacy::is_legacy(&parsed).then(|| legacy::names(&parsed));
+    let mut snapshot = Snapshot::new(version);
+    let mut lost = Vec::new();
+    for (file, value) in &mut parsed {
+        let Some(kind) = kind_of(file) else { continue };
+        for part in kind.parts() {
+            snapshot.parts.entry(part).or_default();
+        }
+        match &kind.form {
+            Form::Export(export) => {
+                // The original program wrote an empty list as null.
+                if value.is_null() {
+                    continue;
+                }
+                let document = value
+                    .get_mut("zabbix_export")
+                    .filter(|document| document.is_object())
+                    .ok_or_else(|| Error::Shape((*file).to_owned()))?;
+                take_document(&mut snapshot, kind, export, document);
+            }
+            _ => {
+                for object in objects(file, value)? {
+                    let object = match &legacy {
+                        Some(names) => legacy::normalise(kind, object, names, &mut lost),
+                        None => object,
+                    };
+                    snapshot.insert(kind.part(), name(kind, &object, version), object);
+                }
+            }
+        }
+    }
+    if snapshot.parts.is_empty() {
+        return Err(Error::Empty);
+    }
+    Ok((snapshot, lost))
+}
+
+/// JSON as it lies in files: sorted, two spaces, a newline at the end.
+pub fn pretty(value: &Value) -> Vec<u8> {
+    format!("{value:#}\n").into_bytes()
+}
+
+fn parts<'a>(snapshot: &'a Snapshot, kind: &Kind) -> Vec<(Part, &'a Objects)> {
+    let parts = kind.parts().into_iter();
+    parts
+        .filter_map(|part| Some((part, snapshot.objects(part)?)))
+        .collect()
+}
+
+/// One file: an export as Zabbix's own import takes it, a list, or one setting.
+fn document(version: Version, kind: &Kind, parts: &[(Part, &Objects)]) -> Value {
+    let listed = |objects: &Objects| Value::Array(objects.values().cloned().collect());
+    match &kind.form {
+        Form::Export(export) => {
+            let mut sections = Map::new();
+            sections.insert("version".into(), json!(version.to_string()));
+            for (part, objects) in parts {
+                let section = match part.beside {
+                    "" => (export.section)(version),
+                    beside => beside,
+                };
+                if part.beside.is_empty() || !objects.is_empty() {
+                    sections.insert(section.to_owned(), listed(objects));
+                }
+            }
+            json!({"zabbix_export": sections})
+        }
+        Form::Setting(_) => parts
+            .first()
+            .and_then(|(_, objects)| objects.values().next().cloned())
+            .unwrap_or(Value::Null),
+        Form::Objects(_) | Form::Aspect(_) => {
+            // Its name is the object's own, unless it needed more to be told apart.
+            let named = parts.iter().flat_map(|(_, objects)| objects.iter());
+            named
+                .map(|(name, object)| {
+                    let mut object = object.clone();
+                    if name != &self::name(kind, &object, version) {
+                        object["$name"] = json!(name);
+                    }
+                    object
+                })
+                .collect()
+        }
+    }
+}
+
+fn objects(file: &str, value: &mut Value) -> Result<Vec<Value>, Error> {
+    match value.take() {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(objects) if objects.iter().all(Value::is_object) => Ok(objects),
+        Value::Object(object) => Ok(vec![Value::Object(object)]),
+        _ => Err(Error::Shape(file.to_owned())),
+    }
+}
+
+fn name(kind: &Kind, object: &Value, version: Version) -> String {
+    let field = kind.target().name_field(version);
+    let name = object.get("$name").or_else(|| object.get(field?));
+    name.and_then(Value::as_str).unwrap_or(kind.name).to_owned()
+}
+
+fn kind_of(file: &str) -> Option<&'static Kind> {
+    let stem = match file.split_once('/') {
+        Some((folder, _)) => folder,
+        None => file.strip_suffix(".json")?,
+    };
+    KINDS.iter().copied().find(|kind| kind.file == stem)
+}
+
+fn version(parsed: &[(&str, Value)]) -> Result<Version, Error> {
+    let mut known: Option<Version> = None;
+    for (file, value) in parsed {
+        let text = match *file {
+            folder::ABOUT => Some(&value["zabbix"]),
+            file if kind_of(file).is_some() => value.pointer("/zabbix_export/version"),
+            _ => None,
+        };
+        let Some(text) = text else { continue };
+        let found: Version = text
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| Error::NoVersion((*file).to_owned()))?;
+        match known {
+            Some(expected) if expected != found => {
+                return Err(Error::Mixed {
+                    file: (*file).to_owned(),
+                    found,
+                    expected,
+                });
+            }
+            _ => known = Some(found),
+        }
+    }
+    // The original program ran with 5.0 and before.
+    Ok(known.unwrap_or(Version(5, 0, 0)))
+}
+
+/// A name as a file's name: what a file system might not take is written as its code.
+fn file_name(name: &str) -> String {
+    use std::fmt::Write as _;
+    const LONGEST: usize = 150;
+    let mut safe = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b' ' | b'(' | b')' => {
+                safe.push(char::from(byte));
+            }
+            _ => {
+                // Writing into a String does not fail.
+                let _ = write!(safe, "%{byte:02X}");
+            }
+        }
+    }
+    if safe.starts_with('.') {
+        safe.replace_range(..1, "%2E");
+    }
+    if safe.len() > LONGEST {
+        let digest = super::digest::md5(name.as_bytes());
+        safe.truncate(LONGEST);
+        safe = format!("{safe}~{digest}");
+    }
+    safe
+}

@@ -1,0 +1,279 @@
+//! The folder of a backup: which files there are, how they are read, and how a new set takes the old one's place.
+//!
+//! A new backup is written whole beside the old one, and only then put in place, file by file. A run that ends in between
+//! is completed by the next one that opens the folder, so that readers see the old backup or the new one, never a mixture.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use fs4::{FileExt, TryLockError};
+use thiserror::Error;
+
+use super::kinds::KINDS;
+use super::legacy;
+
+/// Files by their path in the folder.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// The file that lists the secrets which the backup does not hold.
+pub const SECRETS: &str = "secrets-missing.json";
+/// The file that tells which version of Zabbix the backup is of.
+pub const ABOUT: &str = "backup.json";
+/// The file that remembers what a restore into a newer Zabbix turned into.
+pub const CONVERTED: &str = "converted.json";
+
+/// A new set of files that is not whole yet.
+const STAGING: &str = ".backup-new";
+/// A new set of files that is whole, and on its way into place.
+const COMPLETE: &str = ".backup-complete";
+/// The names of the files of a new set.
+const CONTENTS: &str = ".contents";
+/// The largest file that is read.
+const MAX_FILE: u64 = 1 << 30;
+
+/// Why the folder cannot be used.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The system refused.
+    #[error("cannot {what} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another run works on it.
+    #[error("{} is in use by another backup or restore; wait for it to end", .0.display())]
+    InUse(PathBuf),
+    /// A file is larger than any backup's.
+    #[error("{} is too large for a backup's file", .0.display())]
+    TooLarge(PathBuf),
+}
+
+/// A folder, held against other runs for as long as this lives.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Opens a folder that must exist.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let lock = File::open(path).map_err(failed("open the backup's folder", path))?;
+        match FileExt::try_lock(&lock) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed("lock", path)(source)),
+        }
+        let folder = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        folder.complete()?;
+        Ok(folder)
+    }
+
+    /// Opens a folder, or makes it.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        make_dir(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .map_err(failed("set the permissions of", path))?;
+        Self::open(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the backup's own files.
+    pub fn read(&self) -> Result<Files, Error> {
+        let mut files = Files::new();
+        for name in own_files().chain(legacy::MAPS.map(str::to_owned)) {
+            let path = self.path.join(&name);
+            if path.is_file() {
+                files.insert(name, read(&path)?);
+            }
+        }
+        for name in own_folders() {
+            self.read_split(&self.path.join(name), &mut files)?;
+        }
+        Ok(files)
+    }
+
+    /// Puts a whole new set of files in the place of the old one.
+    pub fn replace(&self, files: &Files) -> Result<(), Error> {
+        let staging = self.path.join(STAGING);
+        remove_dir(&staging)?;
+        make_dir(&staging)?;
+        for (name, content) in files {
+            let path = staging.join(name);
+            if let Some(parent) = path.parent() {
+                make_dir(parent)?;
+            }
+            write(&path, content)?;
+        }
+        let contents: Vec<&str> = files.keys().map(String::as_str).collect();
+        write(&staging.join(CONTENTS), contents.join("\n").as_bytes())?;
+        sync(&staging)?;
+        rename(&staging, &self.path.join(COMPLETE))?;
+        sync(&self.path)?;
+        self.complete()
+    }
+
+    /// Writes one file in the place of the old one.
+    pub fn put(&self, name: &str, content: &[u8]) -> Result<(), Error> {
+        let new = self.path.join(format!(".{name}.new"));
+        write(&new, content)?;
+        rename(&new, &self.path.join(name))
+    }
+
+    /// Removes the backup's own files, and the folder if nothing else is in it.
+    pub fn delete(self) -> Result<(), Error> {
+        for name in own_files() {
+            remove_file(&self.path.join(name))?;
+        }
+        for name in own_folders() {
+            remove_dir(&self.path.join(name))?;
+        }
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+                Err(failed("remove", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings a whole new set of files into place, also where an earlier run began it.
+    fn complete(&self) -> Result<(), Error> {
+        let complete = self.path.join(COMPLETE);
+        let list = complete.join(CONTENTS);
+        if !list.exists() {
+            return remove_dir(&complete);
+        }
+        let list = read(&list)?;
+        let list = String::from_utf8_lossy(&list);
+        let new: Vec<&str> = list.lines().collect();
+        for name in own_files() {
+            if !new.contains(&name.as_str()) {
+                remove_file(&self.path.join(name))?;
+            }
+        }
+        for name in own_folders() {
+            // A folder of split files goes into place whole; what has arrived already is no longer among the new files.
+            let arriving = complete.join(name);
+            if arriving.exists() {
+                remove_dir(&self.path.join(name))?;
+                rename(&arriving, &self.path.join(name))?;
+            } else if !new.iter().any(|file| file.starts_with(&format!("{name}/"))) {
+                remove_dir(&self.path.join(name))?;
+            }
+        }
+        for name in new.iter().filter(|name| !name.contains('/')) {
+            let arriving = complete.join(name);
+            if arriving.exists() {
+                rename(&arriving, &self.path.join(name))?;
+            }
+        }
+        sync(&self.path)?;
+        remove_dir(&complete)
+    }
+
+    fn read_split(&self, folder: &Path, files: &mut Files) -> Result<(), Error> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(failed("read", folder)(source)),
+        };
+        for entry in entries {
+            let path = entry.map_err(failed("read", folder))?.path();
+            if path.is_dir() {
+                self.read_split(&path, files)?;
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+                && let Ok(name) = path.strip_prefix(&self.path)
+            {
+                files.insert(name.to_string_lossy().into_owned(), read(&path)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn own_files() -> impl Iterator<Item = String> {
+    let fixed = [SECRETS, ABOUT, CONVERTED].map(str::to_owned);
+    own_folders()
+        .map(|name| format!("{name}.json"))
+        .chain(fixed)
+}
+
+fn own_folders() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.file)
+}
+
+fn failed(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io {
+        what,
+        path: path.clone(),
+        source,
+    }
+}
+
+fn make_dir(path: &Path) -> Result<(), Error> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder
+        .create(path)
+        .map_err(failed("make the folder", path))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let size = fs::metadata(path).map_err(failed("read", path))?.len();
+    if size > MAX_FILE {
+        return Err(Error::TooLarge(path.to_owned()));
+    }
+    fs::read(path).map_err(failed("read", path))
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let write = || {
+        let mut file = options.open(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(failed("write", path))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(failed("put in place", to))
+}
+
+fn sync(folder: &Path) -> Result<(), Error> {
+    let sync = || File::open(folder)?.sync_all();
+    sync().map_err(failed("write", folder))
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
+    gone(fs::remove_file(path)).map_err(failed("remove", path))
+}
+
+fn remove_dir(path: &Path) -> Result<(), Error> {
+    gone(fs::remove_dir_all(path)).map_err(failed("remove", path))
+}
+
+fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

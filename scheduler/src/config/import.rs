@@ -1,0 +1,95 @@
+//! configuration.import: documents, and the rules that say what an import may do.
+
+use serde_json::{Map, Value, json};
+
+use super::kind::Export;
+use super::kinds;
+use super::snapshot::{Part, Snapshot};
+use crate::zabbix::{Request, Version};
+
+/// A call that imports objects of one part.
+pub fn request(
+    part: Part,
+    export: &Export,
+    objects: &[Value],
+    documents: &Snapshot,
+    version: Version,
+    delete: bool,
+) -> Request {
+    let section = match part.beside {
+        "" => (export.section)(documents.version),
+        beside => beside,
+    };
+    let mut sections = Map::new();
+    sections.insert("version".into(), json!(documents.version.to_string()));
+    sections.insert(section.to_owned(), json!(objects));
+    // Value maps became parts of templates and hosts: an older document brings them along.
+    if documents.version < Version(5, 4, 0)
+        && version >= Version(5, 4, 0)
+        && let Some(maps) = kinds::by_name("value_map").and_then(|kind| documents.of_kind(kind))
+        && matches!(part.kind, "template" | "host")
+    {
+        let maps: Vec<&Value> = maps.values().collect();
+        sections.insert("value_maps".into(), json!(maps));
+    }
+    let source = json!({"zabbix_export": sections}).to_string();
+    Request::new(
+        "configuration.import",
+        json!({"format": "json", "source": source, "rules": rules(part, version, delete)}),
+    )
+}
+
+/// What the import may create, update and, where asked, delete.
+fn rules(part: Part, version: Version, delete: bool) -> Value {
+    let all = json!({"createMissing": true, "updateExisting": true});
+    let inside = json!({"createMissing": true, "updateExisting": true, "deleteMissing": delete});
+    let linked = json!({"createMissing": true, "deleteMissing": delete});
+    let old = version < Version(5, 4, 0);
+    let entities = || {
+        let mut rules = json!({
+            "discoveryRules": inside,
+            "graphs": inside,
+            "httptests": inside,
+            "items": inside,
+            "templateLinkage": linked,
+            "triggers": inside,
+        });
+        if old {
+            rules["applications"] = linked.clone();
+            rules["valueMaps"] = all.clone();
+        } else {
+            rules["valueMaps"] = inside.clone();
+        }
+        rules
+    };
+    match (part.kind, part.beside) {
+        (_, "triggers") => json!({"triggers": all}),
+        (_, "graphs") => json!({"graphs": all}),
+        ("template", _) => {
+            let mut rules = entities();
+            rules["templates"] = all.clone();
+            let screens = if old {
+                "templateScreens"
+            } else {
+                "templateDashboards"
+            };
+            rules[screens] = inside.clone();
+            rules
+        }
+        ("host", _) => {
+            let mut rules = entities();
+            rules["hosts"] = all.clone();
+            rules
+        }
+        // Host groups could not be updated by an import before they had UUIDs.
+        ("host_group", _) if old => json!({"groups": {"createMissing": true}}),
+        ("host_group", _) if version < Version(6, 2, 0) => json!({"groups": all}),
+        ("host_group", _) => json!({"host_groups": all, "template_groups": all}),
+        ("template_group", _) => json!({"template_groups": all}),
+        ("value_map", _) => json!({"valueMaps": all}),
+        ("media_type", _) => json!({"mediaTypes": all}),
+        ("image", _) => json!({"images": all}),
+        ("map", _) => json!({"maps": all}),
+        _ => json!({"screens": all}),
+    }
+}

@@ -1,0 +1,407 @@
+//! Carrying out a plan: layer by layer, in batches; a batch that is refused is halved until the object is found that Zabbix
+//! will not take.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::import;
+use super::kind::{Api, Form, Kind};
+use super::names::{self, Names};
+use super::normal::localise;
+use super::plan::{Change, Plan, Step, layers};
+use super::progress::Progress;
+use super::secrets::{Missing, State};
+use super::snapshot::{Part, Snapshot};
+use crate::zabbix::{Client, Error, Request};
+
+/// How many objects one create or update carries.
+const BATCH: usize = 50;
+
+/// An object that Zabbix did not take.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Failed {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Zabbix's own words.
+    pub error: String,
+}
+
+/// What has been done.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Objects made.
+    pub created: usize,
+    /// Objects changed.
+    pub updated: usize,
+    /// Objects removed.
+    pub deleted: usize,
+    /// Objects that Zabbix did not take.
+    pub failed: Vec<Failed>,
+}
+
+/// What a restore works with.
+pub struct Restore<'a> {
+    /// The server.
+    pub client: &'a Client,
+    /// The names that stand for ids on it.
+    pub names: Names,
+    /// The backup's documents, for what an import needs beside an object.
+    pub documents: &'a Snapshot,
+    /// Kinds of which an import may delete what it does not name.
+    pub prune: &'a [&'static str],
+    /// Called with the secrets made up for new objects, before the objects are made.
+    pub keep: &'a mut dyn FnMut(Vec<Missing>) -> Result<(), super::Error>,
+    /// What has been done so far.
+    pub outcome: Outcome,
+}
+
+impl Restore<'_> {
+    /// Makes every step of the plan. Only a lost connection ends it early; what Zabbix refuses is told at the end.
+    pub async fn carry_out(&mut self, plan: &Plan) -> Result<(), super::Error> {
+        let progress = Progress::new("restoring", plan.all().count());
+        self.delete(&plan.clear, &progress).await?;
+        for part in parts(&plan.steps) {
+            let steps: Vec<Step> = plan
+                .steps
+                .iter()
+                .filter(|step| step.part == part)
+                .cloned()
+                .collect();
+            self.make(&steps, &progress).await?;
+        }
+        self.delete(&plan.prune, &progress).await?;
+        progress.finish();
+        Ok(())
+    }
+
+    async fn make(&mut self, steps: &[Step], progress: &Progress) -> Result<(), super::Error> {
+        let (layers, knot) = layers(steps, self.documents.version);
+        for layer in layers {
+            self.make_layer(&layer, BATCH, progress).await?;
+        }
+        let Some(first) = knot.first() else {
+            return Ok(());
+        };
+        if let Form::Export(_) = first.kind.form {
+            // Two templates may depend on each other's triggers: one document takes both.
+            return self.make_layer(&knot, usize::MAX, progress).await;
+        }
+        let circle: Vec<&str> = knot.iter().map(|step| step.name.as_str()).collect();
+        let error = format!(
+            "it is part of a circle of references: {}",
+            circle.join(", ")
+        );
+        for step in &knot {
+            self.fail(step, error.clone());
+        }
+        progress.advance_by(knot.len());
+        Ok(())
+    }
+
+    async fn make_layer(
+        &mut self,
+        steps: &[Step],
+        batch: usize,
+        progress: &Progress,
+    ) -> Result<(), super::Error> {
+        let Some(first) = steps.first() else {
+            return Ok(());
+        };
+        let kind = first.kind;
+        match &kind.form {
+            Form::Export(export) => {
+                let batch = if batch == usize::MAX {
+                    batch
+                } else {
+                    export.batch
+                };
+                for steps in steps.chunks(batch) {
+                    self.import(steps).await?;
+                    progress.advance_by(steps.len());
+                }
+            }
+            Form::Objects(api) | Form::Aspect(api) | Form::Setting(api) => {
+                for steps in steps.chunks(batch) {
+                    self.write(kind, api, steps).await?;
+                    progress.advance_by(steps.len());
+                }
+            }
+        }
+        self.learn(kind).await?;
+        Ok(())
+    }
+
+    /// Imports the steps' objects, halving what is refused.
+    async fn import(&mut self, steps: &[Step]) -> Result<(), Error> {
+        let mut waiting = vec![steps.to_vec()];
+        while let Some(steps) = waiting.pop() {
+            let Some(first) = steps.first() else { continue };
+            let Form::Export(export) = &first.kind.form else {
+                continue;
+            };
+            let objects: Vec<Value> = steps.iter().filter_map(Step::object).cloned().collect();
+            let request = import::request(
+                first.part,
+                export,
+                &objects,
+                self.documents,
+                self.client.version(),
+                self.prune.contains(&first.kind.name),
+            );
+            match self.client.call(&request).await {
+                Ok(_) => self.count(&steps),
+                Err(error) => self.refused(steps, error, &mut waiting)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates and updates the steps' objects, halving what is refused.
+    async fn write(
+        &mut self,
+        kind: &'static Kind,
+        api: &Api,
+        steps: &[Step],
+    ) -> Result<(), super::Error> {
+        let mut objects: Vec<Value> = steps.iter().filter_map(Step::object).cloned().collect();
+        names::look_up_names(self.client, &mut self.names, kind, &mut objects).await?;
+        let (creates, updates): (Vec<Step>, Vec<Step>) = steps.iter().cloned().partition(|step| {
+            matches!(step.change, Change::Create(_)) && matches!(kind.form, Form::Objects(_))
+        });
+        for (steps, create) in [(creates, true), (updates, false)] {
+            let mut ready = Vec::new();
+            let mut made_up = Vec::new();
+            for step in steps {
+                match self.outward(kind, api, &step, create, &mut made_up) {
+                    Ok(object) => ready.push((step, object)),
+                    Err(error) => self.fail(&step, error),
+                }
+            }
+            if !made_up.is_empty() {
+                (self.keep)(made_up)?;
+            }
+            let method = method(kind, api, if create { "create" } else { "update" });
+            let mut waiting = vec![ready];
+            while let Some(ready) = waiting.pop() {
+                let (steps, objects): (Vec<Step>, Vec<Value>) = ready.iter().cloned().unzip();
+                let params = match (&kind.form, objects.as_slice()) {
+                    (_, []) => continue,
+                    (Form::Setting(_), [setting, ..]) => setting.clone(),
+                    _ => json!(objects),
+                };
+                match self.client.call(&Request::new(&method, params)).await {
+                    Ok(_) => self.count(&steps),
+                    Err(error) if !error.is_refusal() => return Err(error.into()),
+                    Err(error) => match ready.as_slice() {
+                        [(step, _)] => self.fail(step, error.to_string()),
+                        _ => {
+                            let (first, second) = ready.split_at(ready.len() / 2);
+                            waiting.push(second.to_vec());
+                            waiting.push(first.to_vec());
+                        }
+                    },
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The object as create or update takes it on this server.
+    fn outward(
+        &self,
+        kind: &'static Kind,
+        api: &Api,
+        step: &Step,
+        create: bool,
+        made_up: &mut Vec<Missing>,
+    ) -> Result<Value, String> {
+        let object = step.object().cloned().unwrap_or_default();
+        let mut object = localise(kind, object, &self.names).map_err(|error| error.to_string())?;
+        if let Some(fields) = object.as_object_mut() {
+            fields.remove("$name");
+        }
+        if let Some(outward) = api.outward {
+            outward(&mut object, self.client.version());
+        }
+        for (field, secret) in made_up_secrets(kind, step, create) {
+            object[field] = json!(secret);
+            made_up.push(Missing {
+                kind: kind.name.to_owned(),
+                name: step.name.clone(),
+                field: field.to_owned(),
+                state: State::Generated(secret),
+            });
+        }
+        if !create && !matches!(kind.form, Form::Setting(_)) {
+            let target = kind.target();
+            match self.names.ids(target, &json!(step.name)) {
+                [id] => object[target.id] = json!(id),
+                [] => return Err(format!("the server has no {} of this name", target.name)),
+                _ => {
+                    return Err(format!(
+                        "the server has several {}s of this name",
+                        target.name
+                    ));
+                }
+            }
+            if let (Form::Aspect(_), Some(field)) =
+                (&kind.form, target.name_field(self.client.version()))
+                && let Some(fields) = object.as_object_mut()
+            {
+                fields.remove(field);
+            }
+        }
+        Ok(object)
+    }
+
+    async fn delete(&mut self, steps: &[Step], progress: &Progress) -> Result<(), super::Error> {
+        let mut waiting: Vec<Vec<Step>> = steps
+            .chunk_by(|a, b| a.kind.name == b.kind.name)
+            .flat_map(|steps| steps.chunks(BATCH).map(<[Step]>::to_vec))
+            .collect();
+        waiting.reverse();
+        while let Some(steps) = waiting.pop() {
+            let Some(first) = steps.first() else { continue };
+            let target = first.kind.target();
+            let ids: Vec<&String> = steps
+                .iter()
+                .flat_map(|step| self.names.ids(target, &json!(step.name)))
+                .collect();
+            let verb = match target.api {
+                "usermacro" => "deleteglobal",
+                _ => "delete",
+            };
+            let request = Request::new(format!("{}.{verb}", target.api), json!(ids));
+            match self.client.call(&request).await {
+                Ok(_) => {
+                    self.outcome.deleted += steps.len();
+                    progress.advance_by(steps.len());
+                    self.learn(first.kind).await?;
+                }
+                Err(error) => self.refused(steps, error, &mut waiting)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the names of a kind anew, for what refers to its objects.
+    async fn learn(&mut self, kind: &Kind) -> Result<(), Error> {
+        let target = kind.target();
+        if !target.is_listed_whole() {
+            return Ok(());
+        }
+        let version = self.client.version();
+        let mut changed = vec![target];
+        if target.api == "drule" {
+            changed.push(&super::kinds::DISCOVERY_CHECK);
+        }
+        for target in changed {
+            let answer = self.client.call(&target.by_ids(version, None)).await?;
+            self.names.learn(target, &answer, version);
+        }
+        Ok(())
+    }
+
+    fn refused(
+        &mut self,
+        steps: Vec<Step>,
+        error: Error,
+        waiting: &mut Vec<Vec<Step>>,
+    ) -> Result<(), Error> {
+        if !error.is_refusal() {
+            return Err(error);
+        }
+        match steps.as_slice() {
+            [step] => self.fail(step, error.to_string()),
+            _ => {
+                let (first, second) = steps.split_at(steps.len() / 2);
+                waiting.push(second.to_vec());
+                waiting.push(first.to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, steps: &[Step]) {
+        for step in steps {
+            match step.change {
+                Change::Create(_) => self.outcome.created += 1,
+                Change::Update(..) => self.outcome.updated += 1,
+                Change::Delete => self.outcome.deleted += 1,
+            }
+        }
+    }
+
+    fn fail(&mut self, step: &Step, error: String) {
+        self.outcome.failed.push(Failed {
+            kind: step.kind.name.to_owned(),
+            name: step.name.clone(),
+            error,
+        });
+    }
+}
+
+/// The parts of the steps, each once, in their order.
+fn parts(steps: &[Step]) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for step in steps {
+        if !parts.contains(&step.part) {
+            parts.push(step.part);
+        }
+    }
+    parts
+}
+
+fn method(kind: &Kind, api: &Api, verb: &str) -> String {
+    match kind.name {
+        "macro" => format!("usermacro.{verb}global"),
+        _ => format!("{}.{verb}", api.target.api),
+    }
+}
+
+/// Secrets that an object cannot be made without, and that no backup holds.
+fn made_up_secrets(kind: &Kind, step: &Step, create: bool) -> Vec<(&'static str, String)> {
+    let Some(object) = step.object() else {
+        return Vec::new();
+    };
+    let mode = |field: &str| {
+        object[field]
+            .as_str()
+            .and_then(|mode| mode.parse::<u8>().ok())
+    };
+    let psk = || {
+        vec![
+            (
+                "tls_psk_identity",
+                format!("{} {}", step.name, random::<4>()),
+            ),
+            ("tls_psk", random::<32>()),
+        ]
+    };
+    let encrypts =
+        mode("tls_connect") == Some(2) || mode("tls_accept").is_some_and(|mode| mode & 2 != 0);
+    let newly = match &step.change {
+        Change::Update(_, differences) => differences
+            .iter()
+            .any(|difference| difference.field.starts_with("tls_")),
+        _ => true,
+    };
+    match kind.name {
+        // Long, and with every class of characters that a policy may ask for.
+        "user" if create => vec![("passwd", format!("Aa1!{}", random::<16>()))],
+        // A secret macro without a value cannot be made; an empty one says that it waits for its value.
+        "macro" if create && object["type"] == "1" => vec![("value", String::new())],
+        "proxy" | "host_encryption" | "autoregistration" if encrypts && newly => psk(),
+        _ => Vec::new(),
+    }
+}
+
+/// Random bytes as hexadecimal digits.
+fn random<const BYTES: usize>() -> String {
+    let mut bytes = [0; BYTES];
+    // The system's generator does not fail once the system is up.
+    getrandom::fill(&mut bytes).expect("random bytes from the system");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,252 @@
+//! What must not lie in files: found, left out, listed, and filled in again from what the server has.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::normal::label;
+
+/// A secret that a backup does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Missing {
+    /// The kind of the object.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Where in the object.
+    pub field: String,
+    /// Why it is missing, or what it is now.
+    #[serde(flatten)]
+    pub state: State,
+}
+
+/// Why a secret is missing, or what it is now.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The API tells nobody.
+    Unreadable,
+    /// Left out: the backup was made without secrets.
+    LeftOut,
+    /// The restore made one up.
+    Generated(String),
+}
+
+const FIELDS: &[&str] = &[
+    "password",
+    "passwd",
+    "http_password",
+    "ipmi_password",
+    "ssl_key_password",
+    "authpassphrase",
+    "privpassphrase",
+    "snmpv3_authpassphrase",
+    "snmpv3_privpassphrase",
+    "ldap_bind_password",
+    "bind_password",
+    "client_secret",
+    "token",
+];
+
+static PRIVATE_KEY: LazyLock<Regex> =
+    LazyLock::new(|| pattern("-----BEGIN [A-Z ]*PRIVATE KEY-----"));
+static MACRO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\{.*\}$"));
+static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| pattern("^<.*>$"));
+static SPEAKING_NAME: LazyLock<Regex> =
+    LazyLock::new(|| pattern("(?i)token|secret|passw|api_?key"));
+
+fn pattern(text: &str) -> Regex {
+    // The patterns are constants of this file, and its tests compile each.
+    Regex::new(text).expect("a valid constant pattern")
+}
+
+/// Takes the secrets out of an object and tells where they were.
+pub fn leave_out(object: &mut Value) -> Vec<String> {
+    let mut found = Vec::new();
+    walk(object, "", &mut |fields, field, place| {
+        let Some(value) = fields.get(field).and_then(Value::as_str) else {
+            return;
+        };
+        if !is_secret(fields, field, value) {
+            return;
+        }
+        if !value.is_empty() {
+            found.push(place.to_owned());
+        }
+        fields.remove(field);
+    });
+    found
+}
+
+/// Tells where an object has a secret that the API keeps to itself.
+pub fn unreadable(object: &mut Value) -> Vec<String> {
+    let mut found = Vec::new();
+    walk(object, "", &mut |fields, field, place| {
+        let is_secret_macro = field == "macro"
+            && fields
+                .get("type")
+                .is_some_and(|kind| kind == "SECRET_TEXT" || kind == "1");
+        let is_psk = match field {
+            "tls_connect" => fields.get(field).is_some_and(|mode| mode == "2"),
+            "tls_accept" => {
+                let mode = fields.get(field).and_then(Value::as_str);
+                mode.and_then(|mode| mode.parse::<u8>().ok())
+                    .is_some_and(|mode| mode & 2 != 0)
+            }
+            _ => false,
+        };
+        if is_secret_macro {
+            found.push(place.strip_suffix("macro").unwrap_or(place).to_owned() + "value");
+        } else if is_psk {
+            found.push("tls_psk".to_owned());
+        }
+    });
+    found.dedup();
+    found
+}
+
+/// Gives `desired` the secrets that it lacks and `observed` has, so that an update does not blank them.
+pub fn fill_in(desired: &mut Value, observed: &Value) {
+    match (desired, observed) {
+        (Value::Object(desired), Value::Object(observed)) => {
+            for (field, value) in observed {
+                match desired.get_mut(field) {
+                    Some(inner) => fill_in(inner, value),
+                    None => {
+                        if value
+                            .as_str()
+                            .is_some_and(|text| is_secret(observed, field, text))
+                        {
+                            desired.insert(field.clone(), value.clone());
+                        }
+                    }
+                }
+            }
+        }
+        (Value::Array(desired), Value::Array(observed)) => {
+            for element in desired {
+                let name = label(element);
+                let same = observed.iter().find(|other| label(other) == name);
+                if let Some(same) = same {
+                    fill_in(element, same);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether this field must not lie in a file. A macro is no secret, for its value is elsewhere.
+fn is_secret(fields: &Map<String, Value>, field: &str, value: &str) -> bool {
+    if PRIVATE_KEY.is_match(value) {
+        return true;
+    }
+    if MACRO.is_match(value) {
+        return false;
+    }
+    if field == "value" && fields.len() == 2 {
+        let name = fields.get("name").and_then(Value::as_str);
+        return name.is_some_and(|name| SPEAKING_NAME.is_match(name))
+            && !value.is_empty()
+            && !PLACEHOLDER.is_match(value);
+    }
+    FIELDS.contains(&field)
+}
+
+/// Calls `act` with each object inside, each of its fields, and where that is.
+fn walk(value: &mut Value, place: &str, act: &mut dyn FnMut(&mut Map<String, Value>, &str, &str)) {
+    match value {
+        Value::Object(fields) => {
+            let join = |field: &str| match place {
+                "" => field.to_owned(),
+                place => format!("{place}/{field}"),
+            };
+            for field in fields.keys().cloned().collect::<Vec<_>>() {
+                act(fields, &field, &join(&field));
+            }
+            for (field, inner) in fields.iter_mut() {
+                walk(inner, &join(field), act);
+            }
+        }
+        Value::Array(elements) => {
+            for element in elements {
+                let place = format!("{place}[{}]", label(element));
+                walk(element, &place, act);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn host() -> Value {
+        json!({
+            "host": "web",
+            "ipmi_password": "hidden",
+            "inventory": {"alias": "web", "notes": "-----BEGIN RSA PRIVATE KEY-----\nx"},
+            "items": [
+                {"key": "a", "password": "hidden"},
+                {"key": "b", "password": "{$PASSWORD}"},
+                {"key": "c", "password": ""},
+            ],
+            "parameters": [{"name": "token", "value": "hidden"}, {"name": "token2", "value": "<PUT YOUR TOKEN>"}],
+            "macros": [{"macro": "{$S}", "type": "SECRET_TEXT"}, {"macro": "{$T}", "value": "plain"}],
+        })
+    }
+
+    #[test]
+    fn secrets_are_left_out_and_listed_and_macros_stay() {
+        let mut object = host();
+        let mut found = leave_out(&mut object);
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "inventory/notes",
+                "ipmi_password",
+                "items[a]/password",
+                "parameters[token]/value"
+            ]
+        );
+        assert!(!object.to_string().contains("hidden"));
+        assert!(!object.to_string().contains("PRIVATE KEY"));
+        assert_eq!(object["items"][1]["password"], "{$PASSWORD}");
+        assert_eq!(object["parameters"][1]["value"], "<PUT YOUR TOKEN>");
+    }
+
+    #[test]
+    fn what_was_left_out_is_filled_in_from_the_server() {
+        let mut desired = host();
+        leave_out(&mut desired);
+        fill_in(&mut desired, &host());
+        assert_eq!(desired, host());
+    }
+
+    #[test]
+    fn a_secret_that_the_backup_holds_is_not_replaced() {
+        let mut desired = json!({"ipmi_password": "new"});
+        fill_in(&mut desired, &host());
+        assert_eq!(desired["ipmi_password"], "new");
+    }
+
+    #[test]
+    fn what_the_api_keeps_to_itself_is_named() {
+        assert_eq!(unreadable(&mut host()), ["macros[{$S}]/value"]);
+        assert_eq!(
+            unreadable(&mut json!({"tls_connect": "2", "tls_accept": "1"})),
+            ["tls_psk"]
+        );
+        assert_eq!(
+            unreadable(&mut json!({"tls_connect": "1", "tls_accept": "3"})),
+            ["tls_psk"]
+        );
+        assert!(unreadable(&mut json!({"tls_connect": "4", "tls_accept": "4"})).is_empty());
+    }
+}
