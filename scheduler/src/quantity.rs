@@ -49,6 +49,21 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is no time: write it as 300, 5m or 1h"))
 }
 
+/// A number of bytes, as [`bytes`] reads it.
+pub fn show_bytes(bytes: u64) -> String {
+    let mebibytes = bytes as f64 / f64::from(1u32 << 20);
+    if mebibytes.fract() == 0.0 {
+        format!("{mebibytes}M")
+    } else {
+        format!("{mebibytes:.1}M")
+    }
+}
+
+/// A number of cores, as [`cores`] reads it.
+pub fn show_cores(cores: u64) -> String {
+    format!("{}", (cores as f64 / 1e6).round() / 1e3)
+}
+
 fn quantity(digits: &str, factor: f64) -> Option<u64> {
     let value = digits.parse::<f64>().ok()? * factor;
     // Below 2^53 every integer of a double is exact, and no limit of a container is above it.
@@ -74,5 +89,13 @@ mod tests {
         assert!(cores("half").is_err() && cores("-1").is_err() && cores("NaN").is_err());
         assert_eq!(seconds("5m"), Ok(Duration::from_secs(300)));
         assert!(seconds("5x").is_err() && seconds("-5").is_err());
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read() {
+        assert_eq!(show_bytes(64 << 20), "64M");
+        assert_eq!(show_bytes(3 << 19), "1.5M");
+        assert_eq!(show_cores(250_000_000), "0.25");
+        assert_eq!(show_cores(2_000_000_000), "2");
     }
 }

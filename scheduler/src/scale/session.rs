@@ -1,0 +1,250 @@
+//! What every scaling verb begins with: the service host, the settings, the engine, the service on it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{Deadline, Error, compose, swarm};
+use crate::cli;
+use crate::docker::{Address, Engine};
+use crate::environment::Environment;
+use crate::pem::Pems;
+use crate::report::Answer;
+use crate::service_host::{self, ServiceHost};
+use crate::settings::{self, Macros, Settings};
+use crate::zabbix::{self, Access, Client};
+
+/// The port of a Zabbix server's trapper.
+const TRAPPER_PORT: u16 = 10051;
+/// The answer to Zabbix is an extra: it may not cost much.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+/// What is known of a component's place.
+pub struct Session {
+    /// Its settings.
+    pub settings: Settings,
+    /// Its engine.
+    pub engine: Engine,
+    /// The credentials of the engine.
+    pub pems: Option<Pems>,
+}
+
+/// The part of Zabbix in a run: none without ZBX_API_HOST.
+pub struct Zabbix {
+    client: Client,
+    host: Option<ServiceHost>,
+    macros: Macros,
+    trapper: String,
+}
+
+/// A service, wherever it is.
+pub enum Service {
+    /// In a Compose project.
+    Compose(compose::Service),
+    /// In a Swarm.
+    Swarm(swarm::Service),
+}
+
+impl Zabbix {
+    /// Logs in and reads what Zabbix knows of `component`.
+    pub async fn open(
+        component: &str,
+        environment: &Environment,
+        deadline: Deadline,
+    ) -> Result<Option<Self>, Error> {
+        let limit = deadline.end.saturating_duration_since(Instant::now());
+        let Some(access) = Access::from_environment(environment, limit)? else {
+            return Ok(None);
+        };
+        let unanswered = |_| zabbix::Error::Timeout {
+            url: access.url.to_string(),
+            method: "host.get".to_owned(),
+            timeout: limit,
+        };
+        let opened = timeout_at(deadline.work, async {
+            let client = Client::connect(&access).await?;
+            let host = ServiceHost::find(&client, component).await?;
+            let macros = service_host::macros(&client, host.as_ref()).await?;
+            Ok::<_, Error>((client, host, macros))
+        });
+        let (client, host, macros) = opened.await.map_err(unanswered)??;
+        if host.is_none() {
+            eprintln!(
+                "{}; its bounds and credentials come from flags and the environment alone",
+                service_host::Error::Missing(component.to_owned())
+            );
+        }
+        let trapper = match environment.get("ZBX_SERVER") {
+            Some(server) if server.contains(':') => server.to_owned(),
+            Some(server) => format!("{server}:{TRAPPER_PORT}"),
+            None => format!(
+                "{}:{TRAPPER_PORT}",
+                access.url.host_str().unwrap_or("127.0.0.1")
+            ),
+        };
+        Ok(Some(Self {
+            client,
+            host,
+            macros,
+            trapper,
+        }))
+    }
+
+    /// Sends the outcome to the items of the service host that are made for it, and logs out.
+    pub async fn close(self, answer: &Answer) {
+        let told = async {
+            if let Some(host) = &self.host {
+                self.tell(host, answer).await?;
+            }
+            self.client.logout().await;
+            Ok::<_, String>(())
+        };
+        match timeout(ANSWER_LIMIT, told).await {
+            Ok(Ok(())) => {}
+            Ok(Err(reason)) => eprintln!("the outcome was not sent to {}: {reason}", self.trapper),
+            Err(_) => eprintln!(
+                "the outcome was not sent to {}: no answer in time",
+                self.trapper
+            ),
+        }
+    }
+
+    /// Logs out, where there is nothing to tell.
+    pub async fn log_out(self) {
+        // A session that stays open ends by itself.
+        let _ = timeout(ANSWER_LIMIT, self.client.logout()).await;
+    }
+
+    async fn tell(&self, host: &ServiceHost, answer: &Answer) -> Result<(), String> {
+        let items = host
+            .answer_items(&self.client)
+            .await
+            .map_err(|error| error.to_string())?;
+        let target = answer.target.as_ref().map(ToString::to_string);
+        let result = format!("{:?}", answer.result).to_lowercase();
+        let values = [
+            ("scale.target", target),
+            ("scale.result", Some(result)),
+            ("scale.reason", Some(answer.reason.clone())),
+        ];
+        let wanted = values
+            .into_iter()
+            .filter(|(key, _)| items.iter().any(|item| item == key));
+        let values: Vec<(&str, String)> = wanted
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect();
+        if values.is_empty() {
+            return Ok(());
+        }
+        zabbix::sender::send(&self.trapper, &host.name, &values)
+            .await
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+}
+
+impl Session {
+    /// Settles the settings and connects to the engine.
+    pub async fn open(
+        component: &str,
+        target: &cli::Target,
+        bounds: &cli::Bounds,
+        limits: &cli::Limits,
+        zabbix: Option<&Zabbix>,
+        environment: &Environment,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
+        let none = Macros::new();
+        let macros = zabbix.map_or(&none, |zabbix| &zabbix.macros);
+        let settings = Settings::resolve(component, target, bounds, limits, macros, environment)?;
+        let pems = match &settings.docker_host {
+            Address::Unix(_) => None,
+            Address::Tcp(..) => {
+                let inventory = zabbix
+                    .and_then(|zabbix| zabbix.host.as_ref())
+                    .map(ServiceHost::pems);
+                match inventory.transpose()?.flatten() {
+                    Some(pems) => Some(pems),
+                    None => settings::cert_path(environment)?,
+                }
+            }
+        };
+        let limit = settings
+            .request_limit
+            .unwrap_or(deadline.end.saturating_duration_since(Instant::now()));
+        let connecting = Engine::connect(&settings.docker_host, pems.as_ref(), limit);
+        let engine = timeout_at(deadline.work, connecting)
+            .await
+            .map_err(|_| Error::Unreachable(settings.docker_host.to_string()))??;
+        Ok(Self {
+            settings,
+            engine,
+            pems,
+        })
+    }
+
+    /// The service, if there is one.
+    pub async fn locate(&self) -> Result<Option<Service>, Error> {
+        let (settings, engine) = (&self.settings, &self.engine);
+        let (project, name) = (settings.project.as_deref(), settings.service.as_str());
+        let composed = async {
+            match settings.engine {
+                Some(cli::Engine::Swarm) => Ok(Vec::new()),
+                _ => compose::find(engine, project, Some(name)).await,
+            }
+        };
+        let swarmed = async {
+            match settings.engine {
+                Some(cli::Engine::Compose) => Ok(None),
+                chosen => swarm::find(engine, project, name, chosen.is_some()).await,
+            }
+        };
+        let (composed, swarmed) = tokio::try_join!(composed, swarmed)?;
+        let several = composed.len() > 1;
+        if several {
+            let projects: Vec<&str> = composed
+                .iter()
+                .map(|service| service.project.as_str())
+                .collect();
+            return Err(Error::SeveralProjects {
+                service: name.to_owned(),
+                projects: projects.join(", "),
+            });
+        }
+        match (composed.into_iter().next(), swarmed) {
+            (Some(_), Some(_)) => Err(Error::BothEngines(name.to_owned())),
+            (Some(service), None) => Ok(Some(Service::Compose(service))),
+            (None, swarmed) => Ok(swarmed.map(Service::Swarm)),
+        }
+    }
+
+    /// The error of a service that is not there.
+    pub fn missing(&self) -> Error {
+        let project = self.settings.project.as_ref();
+        Error::NoService {
+            address: self.engine.address.to_string(),
+            service: self.settings.service.clone(),
+            place: project.map_or_else(String::new, |project| format!(" in the project {project}")),
+        }
+    }
+
+    /// The compose files: as they are set, else where the service's containers come from, else the usual place.
+    pub fn files(&self, service: Option<&compose::Service>) -> Vec<PathBuf> {
+        if !self.settings.files.is_empty() {
+            return self.settings.files.clone();
+        }
+        let own = service
+            .and_then(compose::Service::newest)
+            .map_or_else(Vec::new, |newest| newest.files.clone());
+        if !own.is_empty() && own.iter().all(|file| file.is_file()) {
+            return own;
+        }
+        let project = service
+            .map(|service| &service.project)
+            .or(self.settings.project.as_ref());
+        let usual =
+            project.map(|project| Path::new("/etc/docker").join(project).join("compose.yml"));
+        usual.into_iter().filter(|file| file.is_file()).collect()
+    }
+}
