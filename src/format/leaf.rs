@@ -11,7 +11,7 @@ use crate::metric::Value;
 /// A text, borrowed from the body unless it holds escapes; also the name of an object's field.
 pub struct Name<'a>(pub Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Name<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
 
@@ -78,13 +78,18 @@ impl<'a> Leaf<'a> {
 
 /// JSON's number grammar lies within Zabbix's; what is left is that a double must hold it.
 fn number(raw: &str) -> Leaf<'_> {
-    // Up to 300 digits without an exponent are always finite.
-    let plain = raw.len() <= 300 && !raw.bytes().any(|b| matches!(b, b'e' | b'E'));
-    if plain || raw.parse::<f64>().is_ok_and(f64::is_finite) {
+    if is_finite(raw) {
         Leaf::Number(raw)
     } else {
         Leaf::NotFinite
     }
+}
+
+/// Whether a double holds the number `raw`.
+pub fn is_finite(raw: &str) -> bool {
+    // Up to 300 digits without an exponent are always finite.
+    let plain = raw.len() <= 300 && !raw.bytes().any(|b| matches!(b, b'e' | b'E'));
+    plain || raw.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 #[cfg(test)]
