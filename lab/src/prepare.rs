@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    App, Error, Version, build, docker, image::Recipe, image::followed, progress::Step,
+    App, Error, Version, build, docker, engine, image::Recipe, image::followed, progress::Step,
     zabbix_image,
 };
 
@@ -91,7 +91,7 @@ pub fn images() -> Result<(), Error> {
     let queue: Mutex<Vec<Recipe>> = Mutex::new(
         apps.into_iter()
             .chain(Version::ALL.map(zabbix_image))
-            .chain([build::builder_image()])
+            .chain([build::builder_image(), engine::image()])
             .collect(),
     );
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop());

@@ -2,9 +2,12 @@
 
 mod build;
 mod clean;
+mod demo;
 mod prepare;
 mod test;
 mod up;
+
+use std::sync::mpsc::Receiver;
 
 use clap::Subcommand;
 use lab::Error;
@@ -13,6 +16,8 @@ use lab::Error;
 pub enum Verb {
     /// Start a lab, print its addresses, and keep it until Ctrl-C
     Up(up::Up),
+    /// Start a lab with an application, and show its metrics being discovered and delivered
+    Demo(demo::Demo),
     /// Install what is missing (as root), start the Docker engine and build the images
     Prepare(prepare::Prepare),
     /// Run every test of the project
@@ -27,6 +32,7 @@ impl Verb {
     pub fn run(self) -> Result<(), Error> {
         match self {
             Self::Up(up) => up.run(),
+            Self::Demo(demo) => demo.run(),
             Self::Prepare(prepare) => prepare.run(),
             Self::Test(test) => test.run(),
             Self::Build(build) => build.run(),
@@ -35,18 +41,16 @@ impl Verb {
     }
 }
 
-/// Waits for Ctrl-C or a termination signal.
-fn until_interrupted() -> Result<(), Error> {
+/// A message comes when Ctrl-C or a termination signal does.
+fn on_interrupt() -> Result<Receiver<()>, Error> {
     let (sender, receiver) = std::sync::mpsc::channel();
-    ctrlc::set_handler(move || {
-        // A second signal finds the receiver gone; the first is enough.
+    let handler = move || {
+        // A second signal may find the receiver gone; the first was enough.
         let _ = sender.send(());
-    })
-    .map_err(|error| Error::Io {
+    };
+    ctrlc::set_handler(handler).map_err(|error| Error::Io {
         what: "waiting for Ctrl-C".into(),
         source: std::io::Error::other(error),
     })?;
-    // The sender lives in the handler, for as long as the process.
-    let _ = receiver.recv();
-    Ok(())
+    Ok(receiver)
 }

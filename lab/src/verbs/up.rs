@@ -24,6 +24,8 @@ impl Up {
         println!("frontend  {} (Admin / zabbix)", lab.frontend_url());
         println!("server    docker exec -it {} bash", lab.pod().name());
         println!("Ctrl-C stops and removes all of it.");
-        super::until_interrupted()
+        // The sender lives as long as the process: there is nothing else to receive.
+        let _ = super::on_interrupt()?.recv();
+        Ok(())
     }
 }
