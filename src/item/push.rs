@@ -1,0 +1,260 @@
+//! `courier.push[source,type,host,include,exclude,prefix]`: everything that a source has, delivered in one request.
+
+use std::borrow::Cow;
+use std::ffi::CStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Instant, SystemTime};
+
+use super::Parameters;
+use crate::abi::Answer;
+use crate::board::{Record, Status};
+use crate::deadline::Deadline;
+use crate::environment::Environment;
+use crate::errand::{self, Target};
+use crate::select::Selection;
+use crate::trapper::deliver::{self, Delivered, Delivery};
+use crate::trapper::destination::Destination;
+use crate::trapper::request::{Naming, Request};
+
+/// What `zabbix_agentd -p` runs the key with: no source has this name, and nothing is delivered.
+pub const TEST: &CStr = c"test:";
+
+const NAMES: [&str; 6] = ["source", "type", "host", "include", "exclude", "prefix"];
+
+/// An errand whose item's key is right: what can go wrong from here on is a value, not an unsupported item.
+struct Errand {
+    target: Target,
+    selection: Selection,
+    host: String,
+    prefix: String,
+    destinations: Vec<Destination>,
+}
+
+/// Runs the errand; the value is its time in milliseconds, -1 after a timeout, 0 after a failure.
+///
+/// # Errors
+/// The reason why the item is unsupported: misuse.
+pub fn push(
+    environment: &Environment,
+    parameters: &[Cow<'_, str>],
+    deadline: Deadline,
+) -> Result<Answer, String> {
+    if parameters
+        .first()
+        .is_some_and(|source| source.as_bytes() == TEST.to_bytes())
+    {
+        return Ok(Answer::Text("a test delivers nothing".to_owned()));
+    }
+    let parameters = Parameters::new("courier.push", &NAMES, parameters)?;
+    let errand = Errand::new(environment, &parameters).map_err(|error| error.to_string())?;
+    let start = Instant::now();
+    let mut record = Record::default();
+    let outcome = errand.run(environment, deadline, &mut record);
+    record.elapsed = milliseconds(start).max(1.0);
+    let source = &errand.target.id;
+    let before = environment.board.read(source, SystemTime::now());
+    let before = before.map(|(record, _)| record).unwrap_or_default();
+    record.named = before.named;
+    record.refused = before.refused;
+    let value = match outcome {
+        Err(Failure::Misuse(reason)) => return Err(reason),
+        Err(Failure::TimedOut(reason)) => {
+            record.status = Status::Timeout;
+            record.error = reason;
+            -1.0
+        }
+        Err(Failure::Failed(reason)) => {
+            record.status = Status::Failed;
+            record.error = reason;
+            0.0
+        }
+        Ok(unnamable) => {
+            errand.say_what_was_left_out(&unnamable, &mut record);
+            errand.say_what_was_refused(&mut record);
+            record.elapsed
+        }
+    };
+    if value <= 0.0 {
+        log::warn!("push of {source}: {}", record.error);
+    }
+    environment.board.write(source, &record, SystemTime::now());
+    Ok(Answer::Number(value))
+}
+
+/// What a push would deliver: a row a value, `KEY<TAB>VALUE`.
+///
+/// # Errors
+/// Why there is nothing to deliver.
+pub fn rows(
+    environment: &Environment,
+    parameters: &[Cow<'_, str>],
+    deadline: Deadline,
+) -> Result<String, String> {
+    let parameters = Parameters::new("courier.push", &NAMES, parameters)?;
+    let text = |error: errand::Error| error.to_string();
+    let target = Target::find(environment, parameters.at(0)).map_err(text)?;
+    let selection = target
+        .selection(parameters.at(1), parameters.at(3), parameters.at(4))
+        .map_err(text)?;
+    let body = target.fetch(deadline).map_err(text)?;
+    let naming = Naming {
+        host: parameters.at(2),
+        prefix: prefix(&parameters, &target),
+        style: target.source.keys,
+    };
+    let stamp = environment.board.stamp(SystemTime::now());
+    let mut request = Request::new(naming, &selection, stamp);
+    target.read(&body, &mut request, deadline).map_err(text)?;
+    let rows = request.into_rows();
+    Ok(rows
+        .iter()
+        .map(|(key, value)| format!("{key}\t{value}\n"))
+        .collect())
+}
+
+/// The parameter, else the source's own.
+fn prefix<'a>(parameters: &Parameters<'a>, target: &'a Target) -> &'a str {
+    match parameters.at(5) {
+        "" => &target.source.prefix,
+        prefix => prefix,
+    }
+}
+
+/// Why an errand did not go through.
+enum Failure {
+    Misuse(String),
+    TimedOut(String),
+    Failed(String),
+}
+
+impl From<errand::Error> for Failure {
+    fn from(error: errand::Error) -> Self {
+        let reason = error.to_string();
+        if error.is_misuse() {
+            Failure::Misuse(reason)
+        } else if error.timed_out() {
+            Failure::TimedOut(reason)
+        } else {
+            Failure::Failed(reason)
+        }
+    }
+}
+
+impl Errand {
+    fn new(environment: &Environment, parameters: &Parameters<'_>) -> Result<Self, errand::Error> {
+        let target = Target::find(environment, parameters.at(0))?;
+        let selection = target.selection(parameters.at(1), parameters.at(3), parameters.at(4))?;
+        let host = environment.host(parameters.at(2))?;
+        let destinations = environment.destinations(&target.settings)?;
+        Ok(Errand {
+            prefix: prefix(parameters, &target).to_owned(),
+            target,
+            selection,
+            host,
+            destinations,
+        })
+    }
+
+    fn naming(&self) -> Naming<'_> {
+        Naming {
+            host: &self.host,
+            prefix: &self.prefix,
+            style: self.target.source.keys,
+        }
+    }
+
+    /// Fetches, reads and delivers; answers the names that no item can have.
+    fn run(
+        &self,
+        environment: &Environment,
+        deadline: Deadline,
+        record: &mut Record,
+    ) -> Result<Vec<String>, Failure> {
+        let start = Instant::now();
+        let body = self.target.fetch(deadline);
+        record.fetch = milliseconds(start);
+        let body = body?;
+        record.bytes = body.bytes.len() as u64;
+
+        let start = Instant::now();
+        let stamp = environment.board.stamp(SystemTime::now());
+        let mut request = Request::new(self.naming(), &self.selection, stamp);
+        let read = self.target.read(&body, &mut request, deadline);
+        drop(body);
+        record.parse = milliseconds(start);
+        read?;
+        record.values = request.values();
+        record.skipped = request.skipped();
+        let unnamable = request.unnamable().to_vec();
+        let frame = request.into_frame().ok_or_else(|| {
+            Failure::Failed("the values are more than the 1 GiB that Zabbix reads".to_owned())
+        })?;
+
+        let start = Instant::now();
+        let delivery = Delivery {
+            destinations: &self.destinations,
+            from: environment
+                .agent()
+                .source_ip()
+                .map_err(|error| Failure::Misuse(error.to_string()))?,
+            deadline,
+        };
+        let delivered = deliver::deliver(&delivery, &frame);
+        record.send = milliseconds(start);
+        let Delivered {
+            processed,
+            failed,
+            seconds,
+        } = delivered.map_err(|error| match error.timed_out {
+            true => Failure::TimedOut(error.to_string()),
+            false => Failure::Failed(error.to_string()),
+        })?;
+        record.processed = processed;
+        record.failed = failed;
+        record.server = seconds * 1000.0;
+        Ok(unnamable)
+    }
+
+    /// Names of which Zabbix can make no item are said once, in whichever process.
+    fn say_what_was_left_out(&self, unnamable: &[String], record: &mut Record) {
+        let said = if unnamable.is_empty() {
+            0
+        } else {
+            hash(unnamable)
+        };
+        if said != 0 && said != record.named {
+            log::warn!(
+                "push of {}: Zabbix can make no item of these names, their values are left out: {}",
+                self.target.id,
+                unnamable.join(", ")
+            );
+        }
+        record.named = said;
+    }
+
+    /// Refused values are said when their number changes.
+    fn say_what_was_refused(&self, record: &mut Record) {
+        let said = record.failed;
+        if said != record.refused && said != 0 {
+            log::warn!(
+                "push of {}: the server refused {} of {} values for host {}: items that discovery has not made yet, \
+                 that are disabled or of another type, an unknown host, or an address that Allowed hosts leaves out",
+                self.target.id,
+                record.failed,
+                record.values,
+                self.host
+            );
+        }
+        record.refused = said;
+    }
+}
+
+fn hash(names: &[String]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    names.hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1000.0
+}

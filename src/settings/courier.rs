@@ -1,0 +1,337 @@
+//! `courier.toml`: the module's own settings.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use regex::Regex;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::format::Format;
+use crate::key::Style;
+use crate::source::allow::Allow;
+
+/// The settings; [`Default`] is what holds without a file.
+#[derive(Clone, Debug)]
+pub struct Courier {
+    /// What an item key may name beside the sources.
+    pub allow: Vec<Allow>,
+    /// The sources by name.
+    pub sources: BTreeMap<String, Source>,
+    /// How values are delivered.
+    pub deliver: Deliver,
+}
+
+/// A `[source.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where the body comes from.
+    pub url: String,
+    /// What the body is.
+    pub format: Format,
+    /// How the keys are written.
+    pub keys: Style,
+    /// What stands before the series in each key.
+    pub prefix: String,
+    /// A metric's name must match one of these, if there are any.
+    pub include: Vec<Regex>,
+    /// A metric's name must match none of these.
+    pub exclude: Vec<Regex>,
+    /// Headers of the request, in the order of their names.
+    pub headers: BTreeMap<String, String>,
+    /// A file whose first line is the bearer token.
+    pub bearer_token_file: Option<PathBuf>,
+    /// A file whose first line is `user:password`.
+    pub basic_auth_file: Option<PathBuf>,
+    /// The certificate authorities that sign the source's certificate, in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The largest body, in bytes, after decompression.
+    pub max_bytes: u64,
+}
+
+/// `[deliver]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deliver {
+    /// Servers in place of the agent's own `ServerActive`, each `host[:port]`, a cluster's nodes parted by `;`.
+    pub to: Vec<String>,
+    /// Whether requests are compressed.
+    pub compress: bool,
+}
+
+/// The largest body where nothing else is set: 8 MiB.
+pub const MAX_BYTES: u64 = 8 << 20;
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that is there and cannot be read.
+    #[error("cannot read the courier's settings {path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A mistake in the file.
+    #[error("{path}, line {line}: {mistake}")]
+    Mistake {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        mistake: String,
+    },
+}
+
+impl Default for Courier {
+    fn default() -> Self {
+        let allow = [
+            "http://localhost:*/",
+            "http://127.0.0.1:*/",
+            "http://[::1]:*/",
+        ];
+        Courier {
+            // The three entries are well formed, so none is lost.
+            allow: allow.iter().filter_map(|url| url.parse().ok()).collect(),
+            sources: BTreeMap::new(),
+            deliver: Deliver::default(),
+        }
+    }
+}
+
+impl Courier {
+    /// Reads the file; without one the defaults hold.
+    ///
+    /// # Errors
+    /// [`Error`], which names the file, the line and the mistake.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Error::Read {
+                path: path.to_owned(),
+                error,
+            }),
+        }
+    }
+
+    /// The settings that `text` holds; `path` is where it came from.
+    ///
+    /// # Errors
+    /// [`Error::Mistake`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let mistake = |at: usize, mistake: String| Error::Mistake {
+            path: path.to_owned(),
+            line: 1 + text[..at.min(text.len())].matches('\n').count(),
+            mistake,
+        };
+        let file: File = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            mistake(
+                at,
+                format!("{}{}", key_at(text, at), one_line(error.message())),
+            )
+        })?;
+        let mut settings = Courier {
+            deliver: file.deliver,
+            ..Courier::default()
+        };
+        if let Some(allow) = file.allow {
+            settings.allow = checked(allow, |url| {
+                url.parse::<Allow>().map_err(|error| error.to_string())
+            })
+            .map_err(|(at, error)| mistake(at, format!("allow: {error}")))?;
+        }
+        for (name, source) in file.source {
+            let regexes = |key: &str, patterns| {
+                checked(patterns, |pattern: &str| {
+                    Regex::new(pattern).map_err(|error| one_line(&error.to_string()))
+                })
+                .map_err(|(at, error)| mistake(at, format!("source.{name}.{key}: {error}")))
+            };
+            settings.sources.insert(
+                name.clone(),
+                Source {
+                    include: regexes("include", source.include)?,
+                    exclude: regexes("exclude", source.exclude)?,
+                    url: source.url,
+                    format: source.format,
+                    keys: source.keys,
+                    prefix: source.prefix,
+                    headers: source.headers,
+                    bearer_token_file: source.bearer_token_file,
+                    basic_auth_file: source.basic_auth_file,
+                    ca_file: source.ca_file,
+                    max_bytes: source.max_bytes,
+                },
+            );
+        }
+        Ok(settings)
+    }
+}
+
+impl Source {
+    /// What holds for a URL that an item key names itself.
+    pub fn of_url(url: &str) -> Self {
+        Source {
+            url: url.to_owned(),
+            format: Format::Auto,
+            keys: Style::Concierge,
+            prefix: String::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            headers: BTreeMap::new(),
+            bearer_token_file: None,
+            basic_auth_file: None,
+            ca_file: None,
+            max_bytes: MAX_BYTES,
+        }
+    }
+}
+
+/// The file as it is written, before its texts are checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    allow: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    source: BTreeMap<String, FileSource>,
+    #[serde(default)]
+    deliver: Deliver,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSource {
+    url: String,
+    #[serde(default)]
+    format: Format,
+    #[serde(default)]
+    keys: Style,
+    #[serde(default)]
+    prefix: String,
+    #[serde(default)]
+    include: Vec<Spanned<String>>,
+    #[serde(default)]
+    exclude: Vec<Spanned<String>>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    bearer_token_file: Option<PathBuf>,
+    basic_auth_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    #[serde(default = "max_bytes")]
+    max_bytes: u64,
+}
+
+fn max_bytes() -> u64 {
+    MAX_BYTES
+}
+
+/// Checks each text; the first that fails is told with its place.
+fn checked<T>(
+    texts: Vec<Spanned<String>>,
+    check: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, (usize, String)> {
+    texts
+        .into_iter()
+        .map(|text| check(text.get_ref()).map_err(|error| (text.span().start, error)))
+        .collect()
+}
+
+/// The key of the line that holds `at`, for a mistake in its value; never the value, which may be a secret.
+fn key_at(text: &str, at: usize) -> String {
+    let at = at.min(text.len());
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    match text[start..at].split_once('=') {
+        Some((key, _)) => format!("{}: ", key.trim()),
+        None => String::new(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Courier, String> {
+        Courier::parse(text, Path::new("courier.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_setting_of_a_source_is_read() {
+        let settings = parse(
+            r#"
+            allow = []
+            [source.app]
+            url = "http://127.0.0.1:8081/metrics"
+            format = "dropwizard"
+            keys = "enfield"
+            prefix = "app."
+            include = ["^jvm"]
+            exclude = ["x", "y"]
+            headers = { Authorization = "Bearer secret" }
+            bearer_token_file = "/t"
+            basic_auth_file = "/b"
+            ca_file = "/ca"
+            max_bytes = 100
+            [deliver]
+            to = ["a:1", "b"]
+            compress = true
+            "#,
+        )
+        .unwrap();
+        let app = &settings.sources["app"];
+        assert_eq!(app.format, Format::Dropwizard);
+        assert_eq!(app.keys, Style::Enfield);
+        assert_eq!((&*app.prefix, app.max_bytes), ("app.", 100));
+        assert_eq!((app.include.len(), app.exclude.len()), (1, 2));
+        assert_eq!(app.headers["Authorization"], "Bearer secret");
+        assert_eq!(settings.deliver.to, ["a:1", "b"]);
+        assert!(settings.allow.is_empty() && settings.deliver.compress);
+    }
+
+    #[test]
+    fn without_a_file_the_local_machine_may_be_read() {
+        let settings = Courier::read(Path::new("/nonexistent/courier.toml")).unwrap();
+        assert_eq!(settings.allow.len(), 3);
+        assert!(settings.sources.is_empty() && settings.deliver.to.is_empty());
+    }
+
+    #[test]
+    fn mistakes_name_the_file_the_line_and_the_key() {
+        for (text, expected) in [
+            (
+                "allow = []\nalow = []",
+                "courier.toml, line 2: unknown field `alow`",
+            ),
+            (
+                "[source.a]\nurl = 'x'\nmax_bytes = 'secret'",
+                "courier.toml, line 3: max_bytes: invalid type",
+            ),
+            (
+                "[source.a]\nurl = 'x'\ninclude = [\n 'ok',\n '(']",
+                "courier.toml, line 5: source.a.include: regex parse error",
+            ),
+            ("allow = ['ftp://x/']", "courier.toml, line 1: allow: "),
+            ("[source.a]\n", "courier.toml, line 1: missing field `url`"),
+            (
+                "[deliver]\nto = 5",
+                "courier.toml, line 2: to: invalid type",
+            ),
+            (
+                "[source.a]\nurl = 'x'\nformat = 'xml'",
+                "courier.toml, line 3: format: unknown variant",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+}
