@@ -11,6 +11,18 @@ use crate::{
 /// The image that every engine has, made of nothing but busybox.
 pub const SAMPLE_IMAGE: &str = "sample:1";
 
+/// What an engine in a container needs: all but what `--privileged` gives beyond it, which not every machine has.
+const RIGHTS: [&str; 8] = [
+    "--cap-add=ALL",
+    "--cap-drop=SYS_RESOURCE",
+    "--security-opt=seccomp=unconfined",
+    "--security-opt=apparmor=unconfined",
+    "--security-opt=systempaths=unconfined",
+    "--device-cgroup-rule=a *:* rwm",
+    "--cgroupns=host",
+    "--volume=/sys/fs/cgroup:/sys/fs/cgroup",
+];
+
 /// A generation of Compose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compose {
@@ -137,8 +149,9 @@ impl Engine {
         let server = authority.sign("engine", Authority::VALID)?;
         let client = authority.sign("scheduler", Authority::VALID)?;
         let mut options = network;
+        options.extend(RIGHTS.map(str::to_owned));
         // Overlays cannot be stacked on the container's own.
-        options.extend(["--privileged".into(), "--volume=/var/lib/docker".into()]);
+        options.push("--volume=/var/lib/docker".into());
         let container = Container::start(&Spec {
             image: &image().ensure()?,
             role: "engine",
