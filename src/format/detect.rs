@@ -161,3 +161,122 @@ fn first_member(raw: &RawValue) -> Option<&str> {
     let value = inside[members.byte_offset()..].trim_ascii_start();
     Some(value.strip_prefix(':')?.trim_ascii_start())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(content_type: &str, body: &str) -> Format {
+        detect(Some(content_type), body.as_bytes()).unwrap()
+    }
+
+    fn error(content_type: Option<&str>, body: &[u8]) -> String {
+        detect(content_type, body).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn bodies_of_real_programs_are_told_apart_without_a_content_type() {
+        for (body, format) in [
+            (
+                include_str!("../../tests/bodies/pyctuator-index.json"),
+                Format::Actuator,
+            ),
+            (
+                include_str!("../../tests/bodies/pyctuator-meter.json"),
+                Format::Actuator,
+            ),
+            (
+                include_str!("../../tests/bodies/node-exporter.prom"),
+                Format::Prometheus,
+            ),
+            (
+                include_str!("../../tests/bodies/prometheus-client.om"),
+                Format::Prometheus,
+            ),
+            (
+                include_str!("../../tests/bodies/etcd-vars.json"),
+                Format::Json,
+            ),
+            (
+                include_str!("../../tests/bodies/dropwizard.json"),
+                Format::Dropwizard,
+            ),
+        ] {
+            assert_eq!(detect(None, body.as_bytes()), Ok(format), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_content_type_decides_where_it_names_the_format() {
+        let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!(found(openmetrics, "# EOF\n"), Format::Prometheus);
+        assert_eq!(
+            found("Text/Plain; version=0.0.4", "# nothing\n"),
+            Format::Prometheus
+        );
+        assert_eq!(
+            error(
+                Some("application/vnd.google.protobuf; proto=x"),
+                b"\x0a\x01"
+            ),
+            "the body is binary (Prometheus' protobuf): metrics are read as text or JSON"
+        );
+    }
+
+    #[test]
+    fn a_shape_decides_where_the_content_type_says_nothing_or_something_else() {
+        let sections = r#"{"version":"4.0.0","gauges":{},"timers":{"t":{"count":1}}}"#;
+        assert_eq!(found("application/json", sections), Format::Dropwizard);
+        assert_eq!(
+            found("text/html", r#"{"version":"3.1.3","gauges":{}}"#),
+            Format::Dropwizard
+        );
+        assert_eq!(
+            found("application/json", r#"{"gauges":{"a":1},"version":"1"}"#),
+            Format::Json
+        );
+        assert_eq!(
+            found("application/json", r#"{"timers":[],"names":["a"]}"#),
+            Format::Json
+        );
+        let health = "application/vnd.spring-boot.actuator.v3+json";
+        assert_eq!(found(health, r#"{"status":"UP"}"#), Format::Json);
+        assert_eq!(found("application/json", " [1]"), Format::Json);
+        assert_eq!(
+            found("text/html", "\n# a comment\nup 1\n"),
+            Format::Prometheus
+        );
+        assert_eq!(found("", r#"{"my.metric",a="b"} 1"#), Format::Prometheus);
+    }
+
+    #[test]
+    fn what_is_no_metrics_is_named() {
+        assert_eq!(error(None, b" \n"), "the body is empty");
+        assert_eq!(
+            error(
+                Some("text/html"),
+                b"<!DOCTYPE html><html><head><TITLE lang=en>\n Log in </TITLE></head></html>"
+            ),
+            "the body is an HTML page titled \"Log in\", not metrics: check the URL's path, and whether it asks for a login"
+        );
+        assert!(error(None, b"<html><title>cut").starts_with("the body is an HTML page, not"));
+        assert!(error(None, b"<?xml version=\"1.0\"?><a/>").contains("XML document"));
+        assert!(error(None, b"\x1f\x8b\x08\0").contains("gzip, though"));
+        assert!(error(None, b"a\0b").contains("control characters"));
+        assert_eq!(
+            error(None, b"{\"a\":1,\n\"b\""),
+            "the body is no JSON: EOF while parsing an object at line 2 column 3"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_told_lists_what_was_tried() {
+        assert_eq!(
+            error(Some("text/plain"), b"404 page not found\n"),
+            "the body's format cannot be told (content type \"text/plain\"): it is no JSON, which begins with a brace or \
+             bracket; it is no HTML or XML; it is no Prometheus text: line 1 is no Prometheus sample: it has no metric's \
+             name: \"404 page not found\""
+        );
+        assert!(error(None, b"# only this\n").ends_with("it holds nothing but comments"));
+    }
+}
