@@ -125,11 +125,15 @@ impl Target {
             }
             format => format,
         };
-        if format != Format::Actuator {
+        let names = match format {
+            Format::Actuator => actuator::names(&body.bytes).map_err(wrong)?,
+            _ => None,
+        };
+        let Some(names) = names else {
             return format::read(format, &body.bytes, out).map_err(wrong);
-        }
+        };
         // The index names the meters; each is asked for below it, over the same connection.
-        for name in actuator::names(&body.bytes).map_err(wrong)? {
+        for name in names {
             let location = self.location.below(&actuator::segment(&name))?;
             let meter = source::fetch(&location, &self.access(), deadline)?;
             format::read(format, &meter.bytes, out).map_err(|error| Error::Format {

@@ -30,7 +30,7 @@ pub enum Format {
 
 /// Reads a whole body and tells `out` every series and value.
 ///
-/// Of Actuator that is one meter: the index has to be read with [`actuator::names`], and each meter fetched.
+/// Of Actuator that is one meter; an index is read with [`actuator::names`], and each of its meters fetched.
 ///
 /// # Errors
 /// What is wrong with the body, and where.
