@@ -213,13 +213,10 @@ impl Api {
 
     /// Has the server check items or discovery rules now, as the frontend's "Execute now" does.
     pub fn execute_now(&self, item_ids: &[&str]) -> Result<(), Error> {
-        let params = match self.version {
-            Version::V5_0 => json!({"type": 6, "itemids": item_ids}),
-            Version::V6_0 | Version::V7_0 => item_ids
-                .iter()
-                .map(|id| json!({"type": 6, "request": {"itemid": id}}))
-                .collect(),
-        };
+        let params = item_ids
+            .iter()
+            .map(|id| json!({"type": 6, "request": {"itemid": id}}))
+            .collect();
         self.call("task.create", params).map(drop)
     }
 
