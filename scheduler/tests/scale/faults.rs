@@ -1,0 +1,257 @@
+//! What goes wrong: the truth in one sentence, and nothing half made left behind.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lab::{Authority, Compose};
+
+use crate::stage::{Run, Stage};
+
+const PLAIN: &str = "    command: [sleep, '100000']\n    init: true\n";
+
+/// A run with other credentials.
+fn with_certs(stage: &Stage, ca: &str, pair: &lab::Pair) -> Run {
+    let certs = stage.store("other", ca, pair);
+    Run::of(
+        stage
+            .command(&["scale_up", "web"])
+            .env("DOCKER_CERT_PATH", certs)
+            .output()
+            .unwrap(),
+    )
+}
+
+#[test]
+fn credentials_that_do_not_serve_are_named_for_what_they_are() {
+    let stage = Stage::new();
+    stage.project(Compose::V1, "shop", PLAIN);
+    let authority = stage.engine.authority();
+    let other = Authority::new("another CA").unwrap();
+    let good = stage.engine.client().clone();
+    let wrong_ca = with_certs(&stage, other.pem(), &good);
+    assert!(
+        wrong_ca.failure().contains("not signed by the CA"),
+        "{wrong_ca:?}"
+    );
+    let expired = with_certs(
+        &stage,
+        authority.pem(),
+        &authority.sign("scheduler", Authority::EXPIRED).unwrap(),
+    );
+    assert!(expired.failure().contains("expired on"), "{expired:?}");
+    let mut mixed = authority.sign("scheduler", Authority::VALID).unwrap();
+    mixed.key = good.key.clone();
+    let mismatch = with_certs(&stage, authority.pem(), &mixed);
+    assert!(
+        mismatch
+            .failure()
+            .contains("does not belong to the client certificate"),
+        "{mismatch:?}"
+    );
+    let stranger = with_certs(
+        &stage,
+        authority.pem(),
+        &other.sign("scheduler", Authority::VALID).unwrap(),
+    );
+    assert!(
+        stranger
+            .failure()
+            .contains("refuses the client certificate"),
+        "{stranger:?}"
+    );
+    let none = Run::of(
+        stage
+            .command(&["scale_up", "web"])
+            .env_remove("DOCKER_CERT_PATH")
+            .output()
+            .unwrap(),
+    );
+    assert!(none.failure().contains("TLS"), "{none:?}");
+    assert_eq!(stage.running(), ["shop_web_1"]);
+}
+
+#[test]
+fn an_engine_that_cannot_be_reached_is_named() {
+    let stage = Stage::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", silent.local_addr().unwrap());
+    let begun = Instant::now();
+    let run = stage.run(&format!("scale_up web --docker-host {address} --timeout 3"));
+    assert!(run.failure().contains(&address), "{run:?}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    drop(silent);
+    let run = stage.run(&format!("scale_up web --docker-host {address}"));
+    assert!(run.failure().contains("nothing listens there"), "{run:?}");
+    let run = stage.run("scale_up web --docker-host unix:///nowhere.sock");
+    assert!(run.failure().contains("/nowhere.sock"), "{run:?}");
+}
+
+#[test]
+fn an_image_that_is_gone_leaves_no_container() {
+    let stage = Stage::new();
+    stage.project(Compose::V1, "shop", PLAIN);
+    stage
+        .engine
+        .docker(&["stop", "-t", "1", "shop_web_1"])
+        .unwrap();
+    stage
+        .engine
+        .docker(&["rmi", "-f", lab::SAMPLE_IMAGE])
+        .unwrap();
+    let run = stage.run("scale_up web 0 2");
+    assert!(run.failure().contains("No such image"), "{run:?}");
+    assert_eq!(stage.containers("shop").len(), 1);
+}
+
+#[test]
+fn a_port_that_is_taken_leaves_no_container() {
+    let stage = Stage::new();
+    for (compose, project) in [(Compose::V1, "one"), (Compose::V2, "two")] {
+        let port = if compose == Compose::V1 { 8201 } else { 8202 };
+        stage.project(
+            compose,
+            project,
+            &format!("{PLAIN}    ports: ['{port}:80']\n    volumes: [/data]\n"),
+        );
+        let volumes = stage.engine.docker(&["volume", "ls", "-q"]).unwrap();
+        let run = stage.run(&format!("scale_up web 1 3 --project {project}"));
+        assert!(
+            run.failure().contains("port is already allocated"),
+            "{run:?}"
+        );
+        assert_eq!(stage.containers(project).len(), 1);
+        assert_eq!(
+            stage.engine.docker(&["volume", "ls", "-q"]).unwrap(),
+            volumes
+        );
+    }
+}
+
+#[test]
+fn memory_that_is_used_is_not_taken_away_and_its_lack_is_told() {
+    let stage = Stage::new();
+    // A shell variable of 24 MiB.
+    let hungry = "    command: [sh, -c, 'x=$$(busybox dd if=/dev/zero bs=1M count=24 | busybox tr \"\\\\0\" x); sleep 100000']\n    init: true\n    mem_limit: 128m\n";
+    stage.project(Compose::V1, "shop", hungry);
+    std::thread::sleep(Duration::from_secs(3));
+    let run = stage.done("decrease_memory web 120M --json");
+    let limit = stage.inspect("shop_web_1")["HostConfig"]["Memory"]
+        .as_u64()
+        .unwrap();
+    assert!(limit >= 24 << 20 && limit < 128 << 20, "{limit}: {run:?}");
+    assert!(
+        run.json()["reason"].as_str().unwrap().contains("in use"),
+        "{run:?}"
+    );
+    assert_eq!(stage.inspect("shop_web_1")["State"]["Running"], true);
+    let greedy = hungry
+        .replace("count=24", "count=240")
+        .replace("shop", "greedy");
+    stage.project(Compose::V1, "greedy", &greedy);
+    let run = stage.run("scale_up web --project greedy --wait");
+    assert!(run.failure().contains("greedy_web_"), "{run:?}");
+}
+
+#[test]
+fn an_engine_that_is_killed_in_mid_run_leaves_nothing_half_made() {
+    let stage = Stage::new();
+    stage.project(Compose::V1, "shop", PLAIN);
+    let child = stage
+        .command(&["scale_up", "web", "1", "20", "--timeout", "6"])
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(600));
+    stage.engine.kill().unwrap();
+    let run = Run::of(child.wait_with_output().unwrap());
+    assert!(run.failure().contains("shop_web_"), "{run:?}");
+    stage.engine.start_again().unwrap();
+    let created = || {
+        stage
+            .engine
+            .docker(&["ps", "-aq", "--filter", "status=created"])
+            .unwrap()
+    };
+    stage.done("scale_up web 0 1 --timeout 30");
+    assert_eq!(created(), "", "the next run clears what this one could not");
+    assert!(!stage.running().is_empty());
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_nothing_for_the_next_to_trip_over() {
+    let stage = Stage::new();
+    stage.project(Compose::V1, "shop", PLAIN);
+    let mut child = stage
+        .command(&["scale_up", "web", "1", "20", "--timeout", "60"])
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let run = stage.done("scale_up web 20 1 --timeout 60 --json");
+    assert_eq!(run.json()["running"], 21, "{run:?}");
+    assert_eq!(
+        stage
+            .engine
+            .docker(&["ps", "-aq", "--filter", "status=created"])
+            .unwrap(),
+        ""
+    );
+    assert_eq!(stage.running().len(), 21);
+}
+
+#[test]
+fn no_credential_touches_the_disk() {
+    let stage = Stage::new();
+    stage.project(Compose::V1, "shop", PLAIN);
+    let trace = stage.path().join("trace");
+    let run = stage.command(&["scale_up", "web"]);
+    let mut traced = Command::new("strace");
+    traced
+        .args([
+            "-f",
+            "-s",
+            "4096",
+            "-e",
+            "trace=openat,open,creat,write,pwrite64,writev,rename,mkdir",
+            "-o",
+        ])
+        .arg(&trace);
+    traced
+        .arg(run.get_program())
+        .args(run.get_args())
+        .env_clear();
+    traced.envs(
+        run.get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let output = traced
+        .output()
+        .expect("strace is missing: apt-get install strace");
+    assert!(output.status.success(), "{output:?}");
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let written = trace.lines().filter(|line| {
+        line.contains("O_CREAT") || line.contains("O_WRONLY") || line.contains("O_RDWR")
+    });
+    let state = stage.state().display().to_string();
+    for line in written {
+        assert!(
+            line.contains(&state) || line.contains("/dev/null"),
+            "written outside the state folder: {line}"
+        );
+    }
+    assert!(
+        !trace
+            .lines()
+            .any(|line| line.contains("write") && line.contains("PRIVATE KEY"))
+    );
+    for entry in std::fs::read_dir(stage.state()).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains("BEGIN"), "{text}");
+    }
+}

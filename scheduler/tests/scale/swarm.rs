@@ -1,0 +1,188 @@
+//! Swarm services.
+
+use lab::SAMPLE_IMAGE;
+use serde_json::Value;
+
+use crate::stage::Stage;
+
+fn swarm(stage: &Stage) {
+    stage
+        .engine
+        .docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"])
+        .unwrap();
+    let create = [
+        "service",
+        "create",
+        "--detach",
+        "--name",
+        "web",
+        "--no-resolve-image",
+        "--limit-memory",
+        "64m",
+        "--limit-cpu",
+        "0.5",
+        "--init",
+        "--stop-grace-period",
+        "1s",
+        "--env",
+        "COLOUR=blue",
+        "--label",
+        "owner=shop",
+        "--container-label",
+        "inner=shop",
+        "--hostname",
+        "shop",
+        SAMPLE_IMAGE,
+        "sleep",
+        "100000",
+    ];
+    stage.engine.docker(&create).unwrap();
+    let started = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stage.running().len() == 1
+    });
+    assert!(started, "the first task did not come up");
+}
+
+fn service(stage: &Stage) -> Value {
+    let text = stage.engine.docker(&["service", "inspect", "web"]).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()[0]["Spec"].take()
+}
+
+#[test]
+fn every_verb_of_every_command_line_works_on_a_service() {
+    let stage = Stage::new();
+    swarm(&stage);
+    let first = stage.running();
+    let old = format!("container -u {} -p shop", stage.engine.docker_host());
+    let replicas =
+        |count: u64| assert_eq!(service(&stage)["Mode"]["Replicated"]["Replicas"], count);
+    let before = service(&stage);
+    for (line, count) in [
+        ("scale_up web".to_owned(), 2),
+        ("scale_up web 2 1".to_owned(), 3),
+        (format!("{old} scale -n web -c 3 -s 1 up"), 4),
+        (format!("{old} scale -n web -c 4 -s 1 scale_up"), 5),
+        ("scale_down web".to_owned(), 4),
+        ("scale_down web 4 1".to_owned(), 3),
+        (format!("{old} scale -n web -c 3 -s 1 down"), 2),
+        (format!("{old} scale -n web -c 2 -s 1 scale_down"), 1),
+    ] {
+        let run = stage.done(&line);
+        assert_eq!(run.stdout.lines().count(), 1, "{run:?}");
+        replicas(count);
+        if line.contains("up") {
+            assert_eq!(
+                stage.running().len() as u64,
+                count,
+                "it returns once they run"
+            );
+            assert!(
+                first.iter().all(|task| stage.running().contains(task)),
+                "the tasks before are left alone"
+            );
+        }
+    }
+    let mut after = service(&stage);
+    after["Mode"]["Replicated"]["Replicas"] = 1.into();
+    assert_eq!(after, before, "nothing but the number was changed");
+    let limits = |stage: &Stage| service(stage)["TaskTemplate"]["Resources"]["Limits"].clone();
+    stage.done("increase_memory web 64M --wait --timeout 30");
+    assert_eq!(limits(&stage)["MemoryBytes"], 128 << 20);
+    stage.done("decrease_memory web 32M");
+    assert_eq!(limits(&stage)["MemoryBytes"], 96 << 20);
+    stage.done("increase_cpu web 0.5");
+    assert_eq!(limits(&stage)["NanoCPUs"], 1_000_000_000);
+    stage.done("decrease_cpu web 0.25");
+    assert_eq!(limits(&stage)["NanoCPUs"], 750_000_000);
+    stage.done(&format!("{old} scale -n web -c 1 -s 16 memory"));
+    assert_eq!(limits(&stage)["MemoryBytes"], 112 << 20);
+    for line in ["list web", "service_ps web"] {
+        assert!(stage.done(line).stdout.contains("web.1"));
+    }
+}
+
+#[test]
+fn bounds_hold_for_a_swarm_too_and_what_fails_is_told() {
+    let stage = Stage::new();
+    swarm(&stage);
+    assert_eq!(stage.run("scale_down web").code, 3);
+    assert_eq!(stage.run("scale_up web --max 1").code, 3);
+    let dry = stage.done("scale_up web --dry-run --json");
+    assert_eq!(
+        (dry.json()["target"].as_u64(), dry.json()["engine"].as_str()),
+        (Some(2), Some("swarm"))
+    );
+    let global = [
+        "service",
+        "create",
+        "--detach",
+        "--name",
+        "everywhere",
+        "--mode",
+        "global",
+        SAMPLE_IMAGE,
+        "sleep",
+        "9",
+    ];
+    stage.engine.docker(&global).unwrap();
+    assert!(
+        stage
+            .run("scale_up everywhere")
+            .failure()
+            .contains("not replicated")
+    );
+    assert!(
+        stage
+            .run("scale_up nowhere")
+            .failure()
+            .contains("no service nowhere")
+    );
+    stage
+        .engine
+        .docker(&[
+            "service",
+            "update",
+            "--detach",
+            "--no-resolve-image",
+            "--image",
+            "gone:1",
+            "web",
+        ])
+        .unwrap();
+    let run = stage.run("scale_up web --timeout 8");
+    assert!(run.failure().contains("No such image"), "{run:?}");
+}
+
+#[test]
+fn simultaneous_changes_of_others_are_no_failure() {
+    let stage = Stage::new();
+    swarm(&stage);
+    std::thread::scope(|scope| {
+        let stage = &stage;
+        let other = scope.spawn(move || {
+            for step in 0..20 {
+                let label = format!("step={step}");
+                stage
+                    .engine
+                    .docker(&[
+                        "service",
+                        "update",
+                        "--detach",
+                        "--no-resolve-image",
+                        "--label-add",
+                        &label,
+                        "web",
+                    ])
+                    .unwrap();
+            }
+        });
+        for target in 2..8 {
+            stage.done(&format!("scale_up web {} 1 --timeout 30", target - 1));
+        }
+        other.join().unwrap();
+    });
+    let spec = service(&stage);
+    assert_eq!(spec["Mode"]["Replicated"]["Replicas"], 7);
+    assert_eq!(spec["Labels"]["step"], "19", "their change was not undone");
+}
