@@ -81,6 +81,8 @@ fn cargo_build(cargo: &mut Command) -> Result<(), Error> {
         "--release",
         "--package",
         "courier",
+        "--features",
+        "vendored",
         "--offline",
         "--target-dir",
         TARGET,

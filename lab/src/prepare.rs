@@ -60,6 +60,10 @@ const NEEDS: &[Need] = &[
         packages: &["libclang-dev"],
     },
     Need {
+        present: || program("pkg-config") && Path::new("/usr/include/openssl/ssl.h").exists(),
+        packages: &["libssl-dev", "pkg-config"],
+    },
+    Need {
         present: || Path::new("/etc/ssl/certs/ca-certificates.crt").exists(),
         packages: &["ca-certificates"],
     },
