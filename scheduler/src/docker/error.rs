@@ -58,7 +58,12 @@ fn status(error: &Bollard) -> Option<u16> {
 
 fn reason(address: &Address, error: &Bollard) -> String {
     if let Bollard::DockerResponseServerError { message, .. } = error {
-        return message.trim().to_owned();
+        return match message.trim() {
+            plain if plain.contains("HTTP request to an HTTPS server") => {
+                "it wants TLS, and there are no credentials: store them by pem put, or set DOCKER_CERT_PATH".to_owned()
+            }
+            message => message.to_owned(),
+        };
     }
     if matches!(error, Bollard::RequestTimeoutError) {
         return "it did not answer in time".to_owned();

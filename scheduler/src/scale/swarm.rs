@@ -154,18 +154,19 @@ impl Service {
     }
 }
 
-/// Whether the Swarm wants the task to run.
+/// Whether the task runs, or is on its way to.
 pub fn is_wanted(task: &Task) -> bool {
-    task.desired_state == Some(TaskState::RUNNING)
+    matches!(
+        task.desired_state,
+        Some(TaskState::RUNNING | TaskState::READY)
+    )
 }
 
 /// How many of the tasks run, and are to run.
 pub fn running(tasks: &[Task]) -> u32 {
     let state = |task: &Task| task.status.as_ref().and_then(|status| status.state);
-    tasks
-        .iter()
-        .filter(|task| is_wanted(task) && state(task) == Some(TaskState::RUNNING))
-        .count() as u32
+    let running = |task: &&Task| is_wanted(task) && state(task) == Some(TaskState::RUNNING);
+    tasks.iter().filter(running).count() as u32
 }
 
 /// What the engine says of the task that failed last.

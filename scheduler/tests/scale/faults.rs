@@ -135,8 +135,8 @@ fn a_port_that_is_taken_leaves_no_container() {
 #[test]
 fn memory_that_is_used_is_not_taken_away_and_its_lack_is_told() {
     let stage = Stage::new();
-    // A shell variable of 24 MiB.
-    let hungry = "    command: [sh, -c, 'x=$$(busybox dd if=/dev/zero bs=1M count=24 | busybox tr \"\\\\0\" x); sleep 100000']\n    init: true\n    mem_limit: 128m\n";
+    // What lies in a tmpfs is memory in use.
+    let hungry = "    command: [sh, -c, 'busybox dd if=/dev/zero of=/scratch/x bs=1M count=24; sleep 100000']\n    init: true\n    tmpfs: ['/scratch:size=400m']\n    mem_limit: 128m\n";
     stage.project(Compose::V1, "shop", hungry);
     std::thread::sleep(Duration::from_secs(3));
     let run = stage.done("decrease_memory web 120M --json");
@@ -150,11 +150,12 @@ fn memory_that_is_used_is_not_taken_away_and_its_lack_is_told() {
     );
     assert_eq!(stage.inspect("shop_web_1")["State"]["Running"], true);
     let greedy = hungry
-        .replace("count=24", "count=240")
-        .replace("shop", "greedy");
-    stage.project(Compose::V1, "greedy", &greedy);
+        .replace("busybox dd", "exec busybox dd")
+        .replace("count=24", "count=240");
+    let check = "    healthcheck: {test: [CMD, 'true'], interval: 2s}\n";
+    stage.project(Compose::V1, "greedy", &format!("{greedy}{check}"));
     let run = stage.run("scale_up web --project greedy --wait");
-    assert!(run.failure().contains("greedy_web_"), "{run:?}");
+    assert!(run.failure().contains("out of memory"), "{run:?}");
 }
 
 #[test]
