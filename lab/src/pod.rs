@@ -35,6 +35,11 @@ impl Pod {
         self.owner.exec(arguments)
     }
 
+    /// Writes a file in the server's container, readable by all.
+    pub fn write_file(&self, path: &str, content: &[u8]) -> Result<(), Error> {
+        self.owner.write_file(path, content)
+    }
+
     /// A listener of this process on the pod's loopback; port 0 is any free one.
     pub fn listen(&self, port: u16) -> Result<TcpListener, Error> {
         self.inside(move || TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
