@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use crate::{
@@ -20,8 +21,17 @@ pub struct Built {
 }
 
 /// Builds libcourier.so and the command `courier`, in release mode, against the oldest glibc among the supported
-/// agents. A second build costs about a second.
+/// agents. A second build costs about a second, and one process builds once.
 pub fn courier() -> Result<Built, Error> {
+    static BUILT: Mutex<Option<Built>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*built {
+        Some(built) => Ok(built.clone()),
+        None => Ok(built.insert(build()?).clone()),
+    }
+}
+
+fn build() -> Result<Built, Error> {
     let checkout = checkout();
     let sysroot = stdout(Command::new("rustc").args(["--print", "sysroot"]))?;
     if sysroot == "/usr" {
