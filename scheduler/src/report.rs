@@ -54,6 +54,8 @@ pub struct Answer {
     pub reason: String,
     /// Whether it was only said, not done.
     pub dry_run: bool,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: u128,
 }
 
 /// How a verb ended.

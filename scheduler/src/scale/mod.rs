@@ -76,8 +76,10 @@ pub async fn scale(verb: &cli::Scale, environment: &Environment) -> Exit {
         dry_run: verb.action.dry_run,
         ..Answer::default()
     };
+    let begun = Instant::now();
     let mut zabbix = None;
     let result = try_scale(verb, environment, &mut zabbix, &mut answer).await;
+    answer.elapsed_ms = begun.elapsed().as_millis();
     finish(answer, result, zabbix, verb.action.json, environment).await
 }
 

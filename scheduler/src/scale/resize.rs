@@ -1,5 +1,7 @@
 //! The vertical verbs: one more, or one less, of memory or CPU for each replica.
 
+use tokio::time::Instant;
+
 use super::plan::Decision;
 use super::session::{Service, Session, Zabbix};
 use super::state::State;
@@ -23,8 +25,10 @@ pub async fn resize(verb: &cli::Resize, environment: &Environment) -> Exit {
         dry_run: verb.action.dry_run,
         ..Answer::default()
     };
+    let begun = Instant::now();
     let mut zabbix = None;
     let result = try_resize(verb, environment, &mut zabbix, &mut answer).await;
+    answer.elapsed_ms = begun.elapsed().as_millis();
     finish(answer, result, zabbix, verb.action.json, environment).await
 }
 

@@ -30,7 +30,11 @@ impl Stage {
     pub fn new() -> Self {
         // Starting is what costs most; a panic of another test leaves nothing half done here.
         let _one = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
-        let engine = Engine::start().unwrap();
+        Self::of(Engine::start().unwrap())
+    }
+
+    /// A stage on an engine that was started elsewhere.
+    pub fn of(engine: Engine) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let stage = Self { engine, folder };
         stage.store(

@@ -1,1 +1,285 @@
+//! Zabbix runs the command from a trigger's action, as a server-side script.
 
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use lab::{Compose, Engine, Lab, SAMPLE_IMAGE, Version};
+use serde_json::{Value, json};
+
+use crate::stage::{Run, Stage};
+
+/// The scripts of the actions: with the number that Zabbix believes in, and without.
+const THREE: &str = "concierge_scheduler scale_up {HOST.HOST} {INVENTORY.DEPLOYMENT.STATUS} 1";
+const ONE: &str = "concierge_scheduler scale_up {HOST.HOST}";
+
+struct Loop {
+    lab: Lab,
+    stage: Stage,
+}
+
+impl Loop {
+    /// A Zabbix server with the command installed, and an engine beside it.
+    fn new(version: Version) -> Self {
+        let config = if version >= Version::V7_0 {
+            "EnableGlobalScripts=1"
+        } else {
+            ""
+        };
+        let lab = Lab::builder()
+            .zabbix(version)
+            .without_agent()
+            .server_config(config)
+            .start()
+            .unwrap();
+        let stage = Stage::of(Engine::start_in(lab.pod()).unwrap());
+        let program = std::fs::read(env!("CARGO_BIN_EXE_concierge_scheduler")).unwrap();
+        let settings = "ZBX_API_HOST=http://127.0.0.1:10080\nZBX_API_USER=Admin\nZBX_API_PASS=zabbix\nDOCKER_HOST=tcp://127.0.0.1:2376\n";
+        lab.pod()
+            .write_file("/usr/local/bin/concierge_scheduler", &program)
+            .unwrap();
+        let prepare = "chmod 755 /usr/local/bin/concierge_scheduler; mkdir -p /etc/concierge /var/lib/concierge; chown zabbix: /var/lib/concierge";
+        assert!(
+            lab.pod()
+                .exec(&["bash", "-c", prepare])
+                .unwrap()
+                .status
+                .success()
+        );
+        lab.pod()
+            .write_file("/etc/concierge/scheduler.env", settings.as_bytes())
+            .unwrap();
+        Self { lab, stage }
+    }
+
+    fn call(&self, method: &str, params: Value) -> Value {
+        self.lab.api().call(method, params).unwrap()
+    }
+
+    /// A service host with an item `load`, a trigger on it, and an action that runs `script`.
+    fn service_host(&self, name: &str, status: &str, script: &str, macros: Value) {
+        let group =
+            self.call("hostgroup.get", json!({"output": ["groupid"], "limit": 1}))[0]["groupid"]
+                .clone();
+        let host = self.call(
+            "host.create",
+            json!({
+                "host": name, "groups": [{"groupid": group}], "inventory_mode": 0,
+                "inventory": {"deployment_status": status}, "macros": macros,
+            }),
+        )["hostids"][0]
+            .clone();
+        for (key, kind) in [
+            ("load", 3),
+            ("scale.target", 3),
+            ("scale.result", 4),
+            ("scale.reason", 4),
+        ] {
+            self.call("item.create", json!({"hostid": host, "name": key, "key_": key, "type": 2, "value_type": kind, "delay": "0"}));
+        }
+        let trigger = self.call(
+            "trigger.create",
+            json!({"description": name, "expression": format!("last(/{name}/load)>10")}),
+        );
+        let script = self.call(
+            "script.create",
+            json!({"name": name, "type": 0, "scope": 1, "execute_on": 1, "command": script}),
+        );
+        self.call("action.create", json!({
+            "name": name, "eventsource": 0, "esc_period": "1h",
+            "filter": {"evaltype": 0, "conditions": [{"conditiontype": 2, "operator": 0, "value": trigger["triggerids"][0]}]},
+            "operations": [{"operationtype": 1, "opcommand": {"scriptid": script["scriptids"][0]}, "opcommand_hst": [{"hostid": 0}]}],
+        }));
+    }
+
+    /// Stores the engine's credentials into the inventory of a host.
+    fn credentials(&self, host: &str) {
+        let certs = self.stage.path().join("certs");
+        let line = ["pem", "put", host, "--from", certs.to_str().unwrap()];
+        let put = self.api_command(&line).output().unwrap();
+        assert!(put.status.success(), "{put:?}");
+    }
+
+    fn api_command(&self, line: &[&str]) -> std::process::Command {
+        let mut command = self.stage.command(line);
+        command
+            .env("ZBX_API_HOST", self.lab.frontend_url())
+            .env("ZBX_API_USER", "Admin")
+            .env("ZBX_API_PASS", "zabbix");
+        command
+    }
+
+    /// Sends `load` of hosts, which raises their triggers, once the server knows the items.
+    fn raise(&self, hosts: &[&str]) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let data: Vec<Value> = hosts
+                .iter()
+                .map(|host| json!({"host": host, "key": "load", "value": "99"}))
+                .collect();
+            let body = json!({"request": "sender data", "data": data}).to_string();
+            let mut server = self.lab.pod().connect(10051).unwrap();
+            server.write_all(b"ZBXD\x01").unwrap();
+            server
+                .write_all(&(body.len() as u64).to_le_bytes())
+                .unwrap();
+            server.write_all(body.as_bytes()).unwrap();
+            let mut answer = String::new();
+            server
+                .read_to_string(&mut answer)
+                .map(drop)
+                .unwrap_or_else(|error| panic!("{error}"));
+            if answer.contains(&format!("processed: {}; failed: 0", hosts.len())) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{answer}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// Waits until something is so.
+    fn until(&self, what: &str, limit: u64, mut is_so: impl FnMut() -> bool) -> Duration {
+        let begun = Instant::now();
+        while !is_so() {
+            if begun.elapsed() > Duration::from_secs(limit) {
+                panic!(
+                    "{what} did not happen; alerts: {}; log: {}",
+                    self.alerts(),
+                    self.lab.server_log().unwrap()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        begun.elapsed()
+    }
+
+    fn alerts(&self) -> Value {
+        self.call(
+            "alert.get",
+            json!({"output": ["alerttype", "status", "error", "message"]}),
+        )
+    }
+
+    fn last(&self, host: &str, key: &str) -> String {
+        let items = self.call(
+            "item.get",
+            json!({"output": ["lastvalue"], "host": host, "filter": {"key_": key}}),
+        );
+        items[0]["lastvalue"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// The last line of the audit on a component.
+    fn audit(&self, component: &str) -> Value {
+        let audit = self
+            .as_zabbix(&["cat", "/var/lib/concierge/audit.jsonl"])
+            .stdout;
+        let lines = audit
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line["component"] == component)
+            .next_back()
+            .unwrap()
+    }
+
+    /// Runs a command as the server's own user.
+    fn as_zabbix(&self, line: &[&str]) -> Run {
+        let user = [
+            "setpriv",
+            "--reuid=zabbix",
+            "--regid=zabbix",
+            "--clear-groups",
+        ];
+        Run::of(self.lab.pod().exec(&[&user, line].concat()).unwrap())
+    }
+
+    fn has(&self, container: &str) -> bool {
+        self.stage.running().iter().any(|name| name == container)
+    }
+}
+
+fn an_action_scales(version: Version) {
+    let zabbix = Loop::new(version);
+    let services = "    command: [sleep, '100000']\n    init: true\n";
+    let file = format!(
+        "version: '2.4'\nservices:\n  web:\n    image: {SAMPLE_IMAGE}\n{services}  api:\n    image: {SAMPLE_IMAGE}\n{services}  bare:\n    image: {SAMPLE_IMAGE}\n{services}"
+    );
+    zabbix
+        .stage
+        .engine
+        .write_file("/srv/shop/docker-compose.yml", file.as_bytes())
+        .unwrap();
+    zabbix
+        .stage
+        .engine
+        .compose(Compose::V1, "/srv/shop", &["up", "-d"])
+        .unwrap();
+    let silent = zabbix.lab.pod().listen(0).unwrap();
+    let silent = format!("tcp://127.0.0.1:{}", silent.local_addr().unwrap().port());
+    zabbix.service_host("web", "1", THREE, json!([]));
+    zabbix.service_host(
+        "api",
+        "",
+        ONE,
+        json!([{"macro": "{$SCALE.MAX}", "value": "2"}]),
+    );
+    zabbix.service_host("bare", "", THREE, json!([]));
+    zabbix.service_host(
+        "slow",
+        "1",
+        THREE,
+        json!([{"macro": "{$DOCKER.HOST}", "value": silent}]),
+    );
+    for host in ["web", "api", "bare", "slow"] {
+        zabbix.credentials(host);
+    }
+
+    zabbix.raise(&["web"]);
+    zabbix.until("the second container of web", 60, || {
+        zabbix.has("shop_web_2")
+    });
+    zabbix.until("the outcome in Zabbix", 30, || {
+        zabbix.last("web", "scale.result") == "done"
+    });
+    assert_eq!(zabbix.last("web", "scale.target"), "2");
+    assert_eq!(zabbix.last("web", "scale.reason"), "1 + 1 = 2, 1 running");
+
+    zabbix.raise(&["bare"]);
+    let explained = |alerts: &Value| alerts.to_string().contains("{INVENTORY.DEPLOYMENT.STATUS}");
+    zabbix.until("the reason in the action log", 60, || {
+        explained(&zabbix.alerts())
+    });
+    assert!(!zabbix.has("shop_bare_2"));
+
+    // An engine that never answers, and in the same breath one that does.
+    zabbix.raise(&["slow", "api"]);
+    let waited = zabbix.until("the second container of api", 60, || {
+        zabbix.has("shop_api_2")
+    });
+    assert!(waited < Duration::from_secs(20), "{waited:?}");
+    zabbix.until("the failure of slow", 30, || {
+        zabbix.last("slow", "scale.result") == "failed"
+    });
+    let held = zabbix.audit("slow")["elapsed_ms"].as_u64().unwrap();
+    assert!(held <= 10_000, "the escalator was held for {held} ms");
+
+    let again = zabbix.as_zabbix(&["concierge_scheduler", "scale_up", "api"]);
+    assert!(
+        again.code == 3 && again.stderr.contains("maximum 2"),
+        "the host's macro holds: {again:?}"
+    );
+    let listed = zabbix.as_zabbix(&["concierge_scheduler", "list", "api"]);
+    assert!(listed.stdout.contains("shop_api_2"), "{listed:?}");
+}
+
+#[test]
+fn an_action_of_zabbix_6_scales() {
+    an_action_scales(Version::V6_0);
+}
+
+#[test]
+fn an_action_of_zabbix_7_scales() {
+    an_action_scales(Version::V7_0);
+}
