@@ -1,0 +1,294 @@
+//! What arrives in Zabbix is what the application served: discovery, keys, values and clocks, on a real server.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use lab::{App, Application, Lab};
+use serde_json::{Value, json};
+use support::{Host, LARGE, dry_run, now, same, stats, template, wait_for};
+
+/// The macros that keep the server from pushing by itself.
+const QUIET: [(&str, &str); 2] = [
+    ("{$COURIER.DROPWIZARD.INTERVAL.PUSH}", "1h"),
+    ("{$COURIER.DROPWIZARD.INTERVAL.DISCOVERY}", "1h"),
+];
+
+struct Bench {
+    lab: Lab,
+}
+
+/// One lab for the whole file; each test starts its own application and host.
+fn bench() -> &'static Bench {
+    static BENCH: OnceLock<Bench> = OnceLock::new();
+    BENCH.get_or_init(|| {
+        let lab = Lab::builder()
+            .server_config(LARGE)
+            .agent_config("Timeout=30\n")
+            .courier_toml(
+                "[source.second]\nurl = \"http://127.0.0.1:8105/metrics\"\nprefix = \"second.\"\n",
+            )
+            .start()
+            .unwrap();
+        lab.api().import_template(&template("dropwizard")).unwrap();
+        Bench { lab }
+    })
+}
+
+impl Bench {
+    fn app(&self, port: u16, registry: &Value) -> Application {
+        let app = self.lab.start_app_on(App::Dropwizard, port).unwrap();
+        app.post("/registry", registry.to_string()).unwrap();
+        app.post("/freeze", "").unwrap();
+        app
+    }
+
+    fn host(&self, name: &str, source: &str) -> Host<'_> {
+        let mut macros = QUIET.to_vec();
+        macros.push(("{$COURIER.DROPWIZARD.SOURCE}", source));
+        Host::new(&self.lab, name, &["Concierge Courier Dropwizard"], &macros)
+    }
+}
+
+/// What Dropwizard's own JSON says, by the key that each value belongs under.
+fn served(body: &str) -> BTreeMap<String, String> {
+    let body: Value = serde_json::from_str(body).unwrap();
+    let mut values = BTreeMap::new();
+    for (section, kind) in [
+        ("counters", "counter"),
+        ("gauges", "gauge"),
+        ("histograms", "histogram"),
+        ("meters", "meter"),
+        ("timers", "timer"),
+    ] {
+        for (name, fields) in body[section].as_object().unwrap() {
+            for (field, value) in fields.as_object().unwrap() {
+                let (kind, value) = match value {
+                    Value::Number(number) => (kind, number.to_string()),
+                    Value::Bool(flag) => (kind, u8::from(*flag).to_string()),
+                    Value::String(text) if kind == "gauge" => ("text", text.clone()),
+                    _ => continue,
+                };
+                values.insert(format!("{kind}[{name}.{field}]"), value);
+            }
+        }
+    }
+    values
+}
+
+#[test]
+fn discovery_makes_every_item_and_history_holds_what_was_served_under_one_clock() {
+    let bench = bench();
+    let app = bench.app(
+        8101,
+        &json!([
+            {"kind": "timer", "name": "shop.get", "values": [1, 2.5, 1000, 0.001]},
+            {"kind": "histogram", "name": "shop.sizes", "values": [1, 2, 3, 900]},
+            {"kind": "meter", "name": "shop.requests", "count": 12345},
+            {"kind": "counter", "name": "shop.sessions", "count": 42},
+            {"kind": "gauge", "name": "shop.load", "value": 0.25},
+            {"kind": "gauge", "name": "shop.open", "value": true},
+            {"kind": "gauge", "name": "shop.release", "value": "2026.11"},
+            {"kind": "gauge", "name": "shop.nothing", "value": null},
+            {"kind": "gauge", "name": "shop.list", "value": [1, 2]},
+        ]),
+    );
+    let source = app.url();
+    let host = bench.host("values", &source);
+    let served = served(&app.metrics().unwrap());
+    let expected: BTreeSet<&String> = served.keys().collect();
+
+    let since = now();
+    let items = host.discover(enabled(&served).count());
+    for key in items.keys() {
+        assert!(expected.contains(key), "{key} was never served");
+    }
+    let push = format!("courier.push[{source},,values]");
+    host.push_until(&source, &push, items.len() as u64);
+    let samples = host.last_samples(&items, since);
+    let mut clocks = BTreeSet::new();
+    for (key, sample) in &samples {
+        assert!(same(&served[key], &sample.value), "{key}: {} {}", served[key], sample.value);
+        clocks.insert((sample.clock, sample.ns));
+    }
+    for kind in ["timer", "histogram", "meter", "counter", "gauge", "text"] {
+        assert!(samples.keys().any(|key| key.starts_with(kind)), "no {kind}");
+    }
+    assert_eq!(clocks.len(), 1, "{clocks:?}");
+    assert_eq!(stats(&bench.lab, &source, "skipped"), "2");
+    assert_eq!(stats(&bench.lab, &source, "status"), "ok");
+    assert_eq!(stats(&bench.lab, &source, "error"), "");
+    assert_eq!(stats(&bench.lab, &source, "values"), served.len().to_string());
+}
+
+/// The values whose items the template makes enabled: all but some statistics of timers, meters and histograms.
+fn enabled(served: &BTreeMap<String, String>) -> impl Iterator<Item = &String> {
+    let xml = template("dropwizard");
+    let prototypes: Vec<(String, String)> = made_by_default(&xml);
+    served.keys().filter(move |key| {
+        prototypes.iter().any(|(kind, field)| {
+            key.starts_with(&format!("{kind}[")) && key.ends_with(&format!(".{field}]"))
+        })
+    })
+}
+
+/// Type and field of the item prototypes of a template that make items.
+fn made_by_default(xml: &str) -> Vec<(String, String)> {
+    let prototypes = xml.split("<item_prototype>").skip(1);
+    let made = prototypes.filter(|prototype| {
+        let end = prototype.find("</item_prototype>").unwrap();
+        !prototype[..end].contains("<discover>NO_DISCOVER</discover>")
+    });
+    made.map(|prototype| {
+        let key = prototype.split_once("<key>").unwrap().1.split_once("]</key>").unwrap().0;
+        let (kind, rest) = key.split_once('[').unwrap();
+        (kind.to_owned(), rest.rsplit_once('.').unwrap().1.to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn the_seeds_load_of_2000_timers_arrives_whole_in_one_request() {
+    let bench = bench();
+    let timers: Vec<Value> = (0..2000)
+        .map(|i| json!({"kind": "timer", "name": format!("load.timer-{i}"), "values": [i, 2 * i + 1]}))
+        .collect();
+    let app = bench.app(8102, &Value::Array(timers));
+    let source = app.url();
+    let host = bench.host("load", &source);
+    let served = served(&app.metrics().unwrap());
+    assert_eq!(served.len(), 30_000, "15 of a timer's 17 fields are numbers");
+
+    let since = now();
+    let items = host.discover(22_000);
+    assert_eq!(items.len(), 22_000);
+    let push = format!("courier.push[{source},,load]");
+    host.push_until(&source, &push, 22_000);
+    assert_eq!(stats(&bench.lab, &source, "values"), "30000");
+    assert_eq!(stats(&bench.lab, &source, "failed"), "8000");
+    let samples = host.last_samples(&items, since);
+    assert_eq!(samples.len(), 22_000);
+    for (key, sample) in &samples {
+        assert!(same(&served[key], &sample.value), "{key}: {} {}", served[key], sample.value);
+    }
+    let clocks: BTreeSet<_> = samples.values().map(|sample| (sample.clock, sample.ns)).collect();
+    assert_eq!(clocks.len(), 1, "one push, one clock");
+}
+
+/// Names with each of Zabbix's special characters in every position, alone and in pairs.
+fn awkward_names() -> Vec<String> {
+    let special = [
+        ",", "]", "\"", "[", " ", "\\", "ü", "日本", "{", "}", "'", "*", "$1", "%", "&", "<", "{$A}", "{#B}", "/", "=", ")",
+    ];
+    let mut names = Vec::new();
+    for a in special {
+        names.extend([a.to_owned(), format!("{a}x"), format!("x{a}y"), format!("x{a}")]);
+        for b in &special[..6] {
+            names.extend([format!("{a}{b}"), format!("{a}x{b}"), format!("x{a}{b}y")]);
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn awkward_names_have_the_keys_that_zabbix_makes_of_them() {
+    let bench = bench();
+    let names = awkward_names();
+    let mut registry: Vec<Value> = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| json!({"kind": "counter", "name": name, "count": i + 1}))
+        .collect();
+    let long = |letter: &str, length: usize| letter.repeat(length);
+    // counter[ + .count] are 15 characters, and a key has at most 2048.
+    for name in [long("f", 2048 - 15), long("ü", 2048 - 15), long("t", 2048 - 14)] {
+        registry.push(json!({"kind": "counter", "name": name, "count": 7}));
+    }
+    let app = bench.app(8103, &Value::Array(registry.clone()));
+    let source = app.url();
+    let host = bench.host("names", &source);
+
+    let sent = dry_run(&bench.lab, &[&source]);
+    assert_eq!(sent.len(), registry.len() - 1, "all but the one that is too long");
+    let since = now();
+    let items = host.discover(sent.len());
+    let made: BTreeSet<&String> = items.keys().collect();
+    let keys: BTreeSet<&String> = sent.keys().collect();
+    assert_eq!(made.symmetric_difference(&keys).collect::<Vec<_>>(), [&&String::new(); 0]);
+    let push = format!("courier.push[{source},,names]");
+    host.push_until(&source, &push, sent.len() as u64);
+    for (key, sample) in host.last_samples(&items, since) {
+        assert!(same(&sent[&key], &sample.value), "{key}");
+    }
+    assert_eq!(stats(&bench.lab, &source, "skipped"), "1");
+    for _ in 0..5 {
+        bench.lab.agent().get(&push).unwrap();
+    }
+    let log = bench.lab.agent().log().unwrap();
+    let said = log.lines().filter(|line| line.contains("can make no item") && line.contains("tttt"));
+    assert_eq!(said.count(), 1, "{log}");
+}
+
+#[test]
+fn a_second_source_lives_on_the_same_host_by_its_prefix() {
+    let bench = bench();
+    let one = bench.app(8104, &json!([{"kind": "counter", "name": "hits", "count": 1}]));
+    let two = bench.app(8105, &json!([{"kind": "counter", "name": "hits", "count": 2}]));
+    let mut xml = template("dropwizard").replace("COURIER.DROPWIZARD", "COURIER.SECOND");
+    xml = xml.replace("Concierge Courier Dropwizard", "Second").replace("Courier Dropwizard", "Second");
+    for kind in ["timer", "gauge", "counter", "meter", "histogram", "text"] {
+        let macro_name = kind.to_uppercase();
+        xml = xml.replace(&format!("{kind}[{{#{macro_name}}}"), &format!("{kind}[second.{{#{macro_name}}}"));
+    }
+    // Another template has other identities.
+    let mut parts = xml.split("<uuid>");
+    let mut second = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (first, rest) = part.split_at(1);
+        let other = if first == "0" { "1" } else { "0" };
+        second.push_str(&format!("<uuid>{other}{rest}"));
+    }
+    bench.lab.api().import_template(&second).unwrap();
+    let mut macros = QUIET.to_vec();
+    let url = one.url();
+    macros.extend([
+        ("{$COURIER.DROPWIZARD.SOURCE}", &*url),
+        ("{$COURIER.SECOND.SOURCE}", "second"),
+        ("{$COURIER.SECOND.INTERVAL.PUSH}", "1h"),
+        ("{$COURIER.SECOND.INTERVAL.DISCOVERY}", "1h"),
+    ]);
+    let templates = ["Concierge Courier Dropwizard", "Second"];
+    let host = Host::new(&bench.lab, "both", &templates, &macros);
+    let since = now();
+    let items = host.discover(2);
+    let keys: Vec<&String> = items.keys().collect();
+    assert_eq!(keys, ["counter[hits.count]", "counter[second.hits.count]"]);
+    host.push_until(&url, &format!("courier.push[{url},,both]"), 1);
+    host.push_until("second", "courier.push[second,,both]", 1);
+    let samples = host.last_samples(&items, since);
+    assert_eq!(samples["counter[hits.count]"].value, "1");
+    assert_eq!(samples["counter[second.hits.count]"].value, "2");
+    drop(two);
+}
+
+#[test]
+fn a_value_that_is_sent_by_the_command_arrives() {
+    let bench = bench();
+    let api = bench.lab.api();
+    let host = api.create_host("state", &["Lab"], &[], &[]).unwrap();
+    let item = json!({"hostid": host, "name": "state", "key_": "container.state", "type": 2, "value_type": 3, "delay": 0});
+    api.call("item.create", item).unwrap();
+    bench.lab.reload_config_cache().unwrap();
+    let send = ["courier", "send", "container.state", "1", "--host", "state"];
+    wait_for("processed value", std::time::Duration::from_secs(30), || {
+        let output = bench.lab.agent().exec(&send).unwrap();
+        output.status.success().then_some(())
+    });
+    wait_for("value", std::time::Duration::from_secs(20), || {
+        let items = api.items(&host).unwrap();
+        (items[0].last_value == "1").then_some(())
+    });
+}
