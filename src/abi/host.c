@@ -31,7 +31,7 @@ _Static_assert(sizeof(struct item_key) == 32, "item_key");
 
 /* 5.0 and 6.0 */
 extern void __zbx_zabbix_log(int level, const char *format, ...) WEAK;
-extern int *zbx_log_level WEAK;
+extern int zbx_log_level WEAK;
 extern char *CONFIG_FILE WEAK;
 /* 7.0 */
 extern void zbx_log_handle(int level, const char *format, ...) WEAK;
@@ -43,8 +43,8 @@ int courier_host_log_level(void)
 {
 	if (zbx_get_log_level)
 		return zbx_get_log_level();
-	if (&zbx_log_level && zbx_log_level)
-		return *zbx_log_level;
+	if (&zbx_log_level)
+		return zbx_log_level;
 	return -1;
 }
 
