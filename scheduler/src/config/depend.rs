@@ -32,23 +32,31 @@ pub fn on(kind: &Kind, object: &Value, documents: Version) -> Vec<String> {
     names
 }
 
+/// The templates and hosts that a trigger or graph beside them lies on.
+pub fn hosts(object: &Value, documents: Version) -> Vec<String> {
+    let mut names = Vec::new();
+    for field in ["expression", "recovery_expression"] {
+        if let Some(expression) = object.get(field).and_then(Value::as_str) {
+            expressions(expression, documents, &mut names);
+        }
+    }
+    dependencies(object, documents, &mut names);
+    let items = object.get("graph_items").and_then(Value::as_array);
+    let items = items.into_iter().flatten().map(|item| &item["item"]);
+    let items = items.chain([&object["ymin_item_1"], &object["ymax_item_1"]]);
+    names.extend(items.filter_map(|item| Some(item["host"].as_str()?.to_owned())));
+    names
+}
+
 /// Triggers may depend on triggers of other templates and hosts, which their expressions name.
 fn dependencies(value: &Value, documents: Version, names: &mut Vec<String>) {
-    static OLD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{([^{}:]+):"));
-    static NEW: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(/([^/]+)/"));
     match value {
         Value::Object(fields) => {
             for (field, inner) in fields {
                 if field == "dependencies" {
                     let each = inner.as_array().into_iter().flatten();
                     for expression in each.filter_map(|trigger| trigger["expression"].as_str()) {
-                        let hosts = if documents < Version(5, 4, 0) {
-                            &OLD
-                        } else {
-                            &NEW
-                        };
-                        let found = hosts.captures_iter(expression);
-                        names.extend(found.map(|capture| capture[1].to_owned()));
+                        expressions(expression, documents, names);
                     }
                 } else {
                     dependencies(inner, documents, names);
@@ -62,6 +70,19 @@ fn dependencies(value: &Value, documents: Version, names: &mut Vec<String>) {
         }
         _ => {}
     }
+}
+
+/// The hosts that an expression names.
+fn expressions(expression: &str, documents: Version, names: &mut Vec<String>) {
+    static OLD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{([^{}:]+):"));
+    static NEW: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(/([^/]+)/"));
+    let hosts = if documents < Version(5, 4, 0) {
+        &OLD
+    } else {
+        &NEW
+    };
+    let found = hosts.captures_iter(expression);
+    names.extend(found.map(|capture| capture[1].to_owned()));
 }
 
 fn submaps(map: &Value, names: &mut Vec<String>) {

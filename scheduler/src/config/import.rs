@@ -11,7 +11,8 @@ use crate::zabbix::{Request, Version};
 pub fn request(
     part: Part,
     export: &Export,
-    objects: &[Value],
+    objects: &[&Value],
+    beside: &[(&str, &Value)],
     documents: &Snapshot,
     version: Version,
     delete: bool,
@@ -23,6 +24,12 @@ pub fn request(
     let mut sections = Map::new();
     sections.insert("version".into(), json!(documents.version.to_string()));
     sections.insert(section.to_owned(), json!(objects));
+    for (section, object) in beside {
+        let section = sections.entry(*section).or_insert_with(|| json!([]));
+        if let Value::Array(objects) = section {
+            objects.push((*object).clone());
+        }
+    }
     // Value maps became parts of templates and hosts: an older document brings them along.
     if documents.version < Version(5, 4, 0)
         && version >= Version(5, 4, 0)

@@ -26,7 +26,7 @@ impl Names {
         let plain: Vec<(String, Value, &Value)> = objects
             .iter()
             .filter_map(|object| {
-                let id = object.get(target.id)?.as_str()?.to_owned();
+                let id = super::normal::id(object.get(target.id)?)?;
                 Some((id, self.name_of(target, object, version)?, object))
             })
             .collect();
@@ -140,13 +140,10 @@ pub async fn look_up_ids(
     for (kind, object) in objects {
         each_reference(kind, object, &mut |reference, value| {
             if !reference.to.is_listed_whole()
-                && let Some(id) = value.as_str().filter(|id| *id != "0")
+                && let Some(id) = super::normal::id(value).filter(|id| id != "0")
             {
                 let entry = wanted.entry(reference.to.name);
-                entry
-                    .or_insert((reference.to, HashSet::new()))
-                    .1
-                    .insert(id.to_owned());
+                entry.or_insert((reference.to, HashSet::new())).1.insert(id);
             }
         });
     }

@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::kind::Kind;
 use super::names::{self, Names, each_reference, roots};
 use super::path;
+use super::secrets::FIELDS;
 
 /// A reference that leads nowhere.
 #[derive(Debug, Error, PartialEq)]
@@ -65,20 +66,21 @@ const ORDERED: &[&str] = &[
 pub fn normalise(kind: &Kind, mut object: Value, names: &Names) -> (Value, Vec<Dangling>) {
     let mut dangling = Vec::new();
     each_reference(kind, &mut object, &mut |reference, value| {
-        let Some(id) = value.as_str() else { return };
+        let Some(id) = id(value) else { return };
         if id == "0" || id.is_empty() {
             *value = Value::Null;
-        } else if let Some(name) = names.name(reference.to, id) {
+        } else if let Some(name) = names.name(reference.to, &id) {
             *value = name.clone();
         } else {
             dangling.push(Dangling::Id {
                 field: reference.path,
                 target: reference.to.name,
-                id: id.to_owned(),
+                id,
             });
         }
     });
     keep_only(kind, &mut object);
+    arrange(&mut object);
     omit(&mut object, kind.omit);
     if let Some(fields) = object.as_object_mut() {
         fields.remove(kind.target().id);
@@ -152,8 +154,25 @@ pub fn label(element: &Value) -> String {
         (None, None, Some(tag)) => format!("{tag}: {}", part("value").unwrap_or_default()),
         _ => match element {
             Value::String(text) => text.clone(),
+            // Secrets may be left out, and must not tell elements apart.
+            Value::Object(fields) => {
+                let open = fields
+                    .iter()
+                    .filter(|(field, _)| !FIELDS.contains(&field.as_str()));
+                let open = open.map(|(field, value)| (field.clone(), value.clone()));
+                Value::Object(open.collect()).to_string()
+            }
             other => other.to_string(),
         },
+    }
+}
+
+/// An id is a string nearly everywhere, and a number in a role's rules.
+pub fn id(value: &Value) -> Option<String> {
+    match value {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
     }
 }
 
@@ -166,6 +185,20 @@ fn keep_only(kind: &Kind, object: &mut Value) {
                 parent.remove(field);
             }
         });
+    }
+}
+
+/// Puts elements that carry their place in the list into that place: get answers them in any order.
+fn arrange(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(arrange),
+        Value::Array(elements) => {
+            let place = |element: &Value| element["sortorder"].as_str()?.parse::<u32>().ok();
+            if elements.iter().all(|element| place(element).is_some()) {
+                elements.sort_by_key(place);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -4,14 +4,16 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::depend;
 use super::import;
-use super::kind::{Api, Form, Kind};
+use super::kind::{Api, Export, Form, Kind};
+use super::kinds;
 use super::names::{self, Names};
 use super::normal::localise;
 use super::plan::{Change, Plan, Step, layers};
 use super::progress::Progress;
 use super::secrets::{Missing, State};
-use super::snapshot::{Part, Snapshot};
+use super::snapshot::Snapshot;
 use crate::zabbix::{Client, Error, Request};
 
 /// How many objects one create or update carries.
@@ -62,31 +64,40 @@ impl Restore<'_> {
     pub async fn carry_out(&mut self, plan: &Plan) -> Result<(), super::Error> {
         let progress = Progress::new("restoring", plan.all().count());
         self.delete(&plan.clear, &progress).await?;
-        for part in parts(&plan.steps) {
-            let steps: Vec<Step> = plan
-                .steps
+        for steps in plan.steps.chunk_by(|a, b| a.kind.name == b.kind.name) {
+            let (own, mut beside): (Vec<Step>, Vec<Step>) = steps
                 .iter()
-                .filter(|step| step.part == part)
                 .cloned()
-                .collect();
-            self.make(&steps, &progress).await?;
+                .partition(|step| step.part.beside.is_empty());
+            self.make(&own, &mut beside, &progress).await?;
+            // What is left lies on objects that needed no change themselves.
+            let beside = std::mem::take(&mut beside);
+            for steps in beside.chunk_by(|a, b| a.part == b.part) {
+                self.make(steps, &mut Vec::new(), &progress).await?;
+            }
         }
         self.delete(&plan.prune, &progress).await?;
         progress.finish();
         Ok(())
     }
 
-    async fn make(&mut self, steps: &[Step], progress: &Progress) -> Result<(), super::Error> {
+    /// Makes steps of one part, and takes from `beside` what came along.
+    async fn make(
+        &mut self,
+        steps: &[Step],
+        beside: &mut Vec<Step>,
+        progress: &Progress,
+    ) -> Result<(), super::Error> {
         let (layers, knot) = layers(steps, self.documents.version);
         for layer in layers {
-            self.make_layer(&layer, BATCH, progress).await?;
+            self.make_layer(&layer, beside, BATCH, progress).await?;
         }
         let Some(first) = knot.first() else {
             return Ok(());
         };
         if let Form::Export(_) = first.kind.form {
             // Two templates may depend on each other's triggers: one document takes both.
-            return self.make_layer(&knot, usize::MAX, progress).await;
+            return self.make_layer(&knot, beside, usize::MAX, progress).await;
         }
         let circle: Vec<&str> = knot.iter().map(|step| step.name.as_str()).collect();
         let error = format!(
@@ -103,6 +114,7 @@ impl Restore<'_> {
     async fn make_layer(
         &mut self,
         steps: &[Step],
+        beside: &mut Vec<Step>,
         batch: usize,
         progress: &Progress,
     ) -> Result<(), super::Error> {
@@ -118,7 +130,7 @@ impl Restore<'_> {
                     export.batch
                 };
                 for steps in steps.chunks(batch) {
-                    self.import(steps).await?;
+                    self.import(steps, beside).await?;
                     progress.advance_by(steps.len());
                 }
             }
@@ -133,29 +145,80 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Imports the steps' objects, halving what is refused.
-    async fn import(&mut self, steps: &[Step]) -> Result<(), Error> {
+    /// Imports the steps' objects, halving what is refused. Triggers and graphs beside them come along as soon as all that
+    /// they lie on is there: dashboards and other triggers may need them.
+    async fn import(&mut self, steps: &[Step], beside: &mut Vec<Step>) -> Result<(), Error> {
         let mut waiting = vec![steps.to_vec()];
         while let Some(steps) = waiting.pop() {
             let Some(first) = steps.first() else { continue };
             let Form::Export(export) = &first.kind.form else {
                 continue;
             };
-            let objects: Vec<Value> = steps.iter().filter_map(Step::object).cloned().collect();
-            let request = import::request(
-                first.part,
-                export,
-                &objects,
-                self.documents,
-                self.client.version(),
-                self.prune.contains(&first.kind.name),
-            );
-            match self.client.call(&request).await {
-                Ok(_) => self.count(&steps),
-                Err(error) => self.refused(steps, error, &mut waiting)?,
+            let (along, rest): (Vec<Step>, Vec<Step>) = std::mem::take(beside)
+                .into_iter()
+                .partition(|step| self.comes_along(step, &steps));
+            *beside = rest;
+            match self.import_once(export, &steps, &along).await {
+                Ok(_) => {
+                    self.count(&steps);
+                    self.count(&along);
+                }
+                Err(error) if steps.len() == 1 && error.is_refusal() && !along.is_empty() => {
+                    // One of those that came along may be what Zabbix will not take; each is tried alone later.
+                    beside.extend(along);
+                    match self.import_once(export, &steps, &[]).await {
+                        Ok(_) => self.count(&steps),
+                        Err(error) => self.refused(steps, error, &mut waiting)?,
+                    }
+                }
+                Err(error) => {
+                    beside.extend(along);
+                    self.refused(steps, error, &mut waiting)?;
+                }
             }
         }
         Ok(())
+    }
+
+    async fn import_once(
+        &self,
+        export: &Export,
+        steps: &[Step],
+        along: &[Step],
+    ) -> Result<Value, Error> {
+        let Some(first) = steps.first() else {
+            return Ok(Value::Null);
+        };
+        let objects: Vec<&Value> = steps.iter().filter_map(Step::object).collect();
+        let along: Vec<(&str, &Value)> = along
+            .iter()
+            .filter_map(|step| Some((step.part.beside, step.object()?)))
+            .collect();
+        let request = import::request(
+            first.part,
+            export,
+            &objects,
+            &along,
+            self.documents,
+            self.client.version(),
+            self.prune.contains(&first.kind.name),
+        );
+        self.client.call(&request).await
+    }
+
+    /// Whether the trigger or graph lies on one of the steps' objects, and on nothing that is not there yet.
+    fn comes_along(&self, beside: &Step, steps: &[Step]) -> bool {
+        let Some(object) = beside.object() else {
+            return false;
+        };
+        let hosts = depend::hosts(object, self.documents.version);
+        let is_made = |host: &String| steps.iter().any(|step| step.name == *host);
+        let is_there = |host: &String| {
+            let name = json!(host);
+            !self.names.ids(&kinds::TEMPLATE, &name).is_empty()
+                || !self.names.ids(&kinds::HOST, &name).is_empty()
+        };
+        hosts.iter().any(is_made) && hosts.iter().all(|host| is_made(host) || is_there(host))
     }
 
     /// Creates and updates the steps' objects, halving what is refused.
@@ -295,7 +358,7 @@ impl Restore<'_> {
         let version = self.client.version();
         let mut changed = vec![target];
         if target.api == "drule" {
-            changed.push(&super::kinds::DISCOVERY_CHECK);
+            changed.push(&kinds::DISCOVERY_CHECK);
         }
         for target in changed {
             let answer = self.client.call(&target.by_ids(version, None)).await?;
@@ -341,17 +404,6 @@ impl Restore<'_> {
             error,
         });
     }
-}
-
-/// The parts of the steps, each once, in their order.
-fn parts(steps: &[Step]) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
-    for step in steps {
-        if !parts.contains(&step.part) {
-            parts.push(step.part);
-        }
-    }
-    parts
 }
 
 fn method(kind: &Kind, api: &Api, verb: &str) -> String {

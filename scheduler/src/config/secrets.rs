@@ -24,7 +24,7 @@ pub struct Missing {
 
 /// Why a secret is missing, or what it is now.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", tag = "state", content = "value")]
 pub enum State {
     /// The API tells nobody.
     Unreadable,
@@ -34,7 +34,8 @@ pub enum State {
     Generated(String),
 }
 
-const FIELDS: &[&str] = &[
+/// Fields that hold secrets by their very name.
+pub const FIELDS: &[&str] = &[
     "password",
     "passwd",
     "http_password",

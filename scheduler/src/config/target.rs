@@ -57,6 +57,9 @@ impl Target {
             }
             Naming::Check | Naming::Single => json!({"output": "extend"}),
         };
+        if self.api == "usermacro" {
+            params["globalmacro"] = json!(true);
+        }
         if let Some(ids) = ids {
             params[format!("{}s", self.id)] = json!(ids);
         }

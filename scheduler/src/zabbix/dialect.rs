@@ -75,6 +75,15 @@ pub fn select_update_operations(version: Version) -> &'static str {
     }
 }
 
+/// Where a script stands in the menu: a part of its name became a field.
+pub fn script_menu_path(version: Version) -> &'static str {
+    if version < Version(5, 4, 0) {
+        "name"
+    } else {
+        "menu_path"
+    }
+}
+
 /// service.get's parameter for the services above: one, then several.
 pub fn service_parents(version: Version) -> &'static str {
     if version < Version(6, 0, 0) {
@@ -141,6 +150,7 @@ mod tests {
                 service_parents,
                 ["selectParent", "selectParents", "selectParents"],
             ),
+            (script_menu_path, ["name", "menu_path", "menu_path"]),
             (host_groups, ["groups", "groups", "host_groups"]),
             (
                 select_host_groups,

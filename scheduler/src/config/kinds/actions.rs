@@ -37,6 +37,7 @@ const fn action(name: &'static str, file: &'static str, api: &'static Api) -> Ki
         references: REFERENCES,
         only: ONLY,
         omit: &[
+            "actionid",
             "eval_formula",
             "maintenance_mode",
             "opcommand_grpid",
@@ -55,7 +56,7 @@ const fn api(get: fn(Version) -> Value) -> Api {
     Api {
         target: &ACTION,
         get,
-        outward: None,
+        outward: Some(without_empty_value),
     }
 }
 
@@ -68,6 +69,20 @@ fn get(source: &str, version: Version) -> Value {
         dialect::select_update_operations(version): "extend",
         "filter": {"eventsource": source},
     })
+}
+
+/// "The problem is suppressed" has no value: 5.0 wants an empty one, 6.0 wants none.
+fn without_empty_value(action: &mut Value, version: Version) {
+    let conditions = action.pointer_mut("/filter/conditions");
+    let conditions = conditions.and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        if version >= V6_0
+            && condition["conditiontype"] == "16"
+            && let Some(fields) = condition.as_object_mut()
+        {
+            fields.remove("value");
+        }
+    }
 }
 
 /// The condition types whose value is an id.
@@ -138,6 +153,8 @@ const fn condition(index: usize) -> Reference {
 const SENDS: &[&str] = &["0"];
 const SENDS_TEXT: &[&str] = &["0", "11", "12"];
 const ESCALATES: &[&str] = &["0", "3", "4"];
+/// get answers some fields for operations of which create takes none.
+const NO_SOURCE: &[&str] = &[];
 const HAS_UPDATES: &[&str] = &["0", "4"];
 
 const ONLY: &[Only] = &[
@@ -155,6 +172,28 @@ const ONLY: &[Only] = &[
     only("operations[]/esc_step_to", "/eventsource", ESCALATES),
     only("operations[]/evaltype", "/eventsource", &["0"]),
     only("operations[]/opconditions", "/eventsource", &["0"]),
+    only("recovery_operations[]/evaltype", "/eventsource", NO_SOURCE),
+    only(
+        "recovery_operations[]/opconditions",
+        "/eventsource",
+        NO_SOURCE,
+    ),
+    only("update_operations[]/evaltype", "/eventsource", NO_SOURCE),
+    only(
+        "update_operations[]/opconditions",
+        "/eventsource",
+        NO_SOURCE,
+    ),
+    only(
+        "acknowledge_operations[]/evaltype",
+        "/eventsource",
+        NO_SOURCE,
+    ),
+    only(
+        "acknowledge_operations[]/opconditions",
+        "/eventsource",
+        NO_SOURCE,
+    ),
     only("operations[]/opmessage", "operationtype", SENDS_TEXT),
     only("operations[]/opmessage_grp", "operationtype", SENDS),
     only("operations[]/opmessage_usr", "operationtype", SENDS),

@@ -1,6 +1,6 @@
 //! What people look at: dashboards, reports of them, icon maps, who may see which map.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     ACTION, ALWAYS, DASHBOARD, GRAPH, GRAPH_PROTOTYPE, HOST, HOST_GROUP, ICON_MAP, IMAGE, ITEM,
@@ -102,7 +102,7 @@ pub static ICON_MAPS: Kind = Kind {
         to("mappings[]/iconid", &IMAGE),
     ],
     only: &[],
-    omit: &["iconmappingid"],
+    omit: &["iconmappingid", "sortorder"],
 };
 
 /// Who owns a map and who may see it, which configuration.export leaves out.

@@ -46,6 +46,7 @@ pub static PROXIES: Kind = Kind {
     omit: &[
         "lastaccess",
         "auto_compress",
+        "custom_interfaces",
         "version",
         "compatibility",
         "state",

@@ -52,7 +52,7 @@ targets! {
     ROLE = "role" "role" "roleid" NAME, V5_2;
     MODULE = "module" "module" "moduleid" Naming::Field(|_| "id"), V5_2;
     SCRIPT = "script" "script" "scriptid"
-        Naming::TellApart("name", |_| ("output", json!("menu_path")), menu_path), ALWAYS;
+        Naming::TellApart("name", |version| ("output", json!(dialect::script_menu_path(version))), menu_path), ALWAYS;
     PROXY = "proxy" "proxy" "proxyid" Naming::Field(dialect::proxy_name), ALWAYS;
     PROXY_GROUP = "proxy group" "proxygroup" "proxy_groupid" NAME, V7_0;
     SERVICE = "service" "service" "serviceid"

@@ -1,0 +1,6 @@
+//! Zabbix's configuration as files, on real servers of the lab.
+
+mod command;
+mod population;
+mod round_trip;
+mod server;

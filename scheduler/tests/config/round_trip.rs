@@ -1,0 +1,95 @@
+//! Backup, restore into an empty server, backup again: the same bytes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use lab::Version;
+use serde_json::{Value, json};
+
+use crate::command::{backup, restore};
+use crate::population::{SMALL, Size, populate};
+use crate::server::Server;
+
+#[test]
+fn a_backup_of_5_0_restores_byte_for_byte() {
+    round_trip(Version::V5_0, SMALL);
+}
+
+#[test]
+fn a_backup_of_6_0_restores_byte_for_byte() {
+    round_trip(Version::V6_0, SMALL);
+}
+
+#[test]
+fn a_backup_of_7_0_restores_byte_for_byte() {
+    round_trip(Version::V7_0, SMALL);
+}
+
+fn round_trip(version: Version, size: Size) {
+    let server = Server::start(version);
+    server.strip();
+    populate(server.api(), version, size);
+    let dirs = tempfile::tempdir().expect("a folder");
+    let (first, second) = (dirs.path().join("first"), dirs.path().join("second"));
+    backup(server.address(), &first, &[]);
+    server.load("bare");
+    server.shift_ids();
+    let answer = restore(server.address(), &first, &[]);
+    assert_eq!(answer["failed"], json!([]), "{answer:#}");
+    assert_eq!(answer["delete"], 0);
+    backup(server.address(), &second, &[]);
+    same_folders(&first, &second);
+    let again = restore(server.address(), &first, &["--dry-run"]);
+    assert_eq!(
+        (&again["create"], &again["update"]),
+        (&json!(0), &json!(0)),
+        "{again:#}"
+    );
+}
+
+/// Compares the files' bytes, but for the list of secrets: a restore adds those that it made up.
+pub fn same_folders(first: &Path, second: &Path) {
+    let (first, second) = (files(first), files(second));
+    assert_eq!(
+        first.keys().collect::<Vec<_>>(),
+        second.keys().collect::<Vec<_>>()
+    );
+    for (name, content) in &first {
+        if content != &second[name] {
+            let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+            let (ours, theirs) = (parse(content), parse(&second[name]));
+            panic!("{name} differs: {}", differing_lines(&ours, &theirs));
+        }
+    }
+}
+
+/// Every file of a folder but the list of secrets.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("the backup's folder") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        if name != "secrets-missing.json" {
+            files.insert(
+                name,
+                fs::read_to_string(path).expect("a file of the backup"),
+            );
+        }
+    }
+    files
+}
+
+fn differing_lines(ours: &Value, theirs: &Value) -> String {
+    let (ours, theirs) = (format!("{ours:#}"), format!("{theirs:#}"));
+    let pairs = ours.lines().zip(theirs.lines()).enumerate();
+    pairs
+        .filter(|(_, (ours, theirs))| ours != theirs)
+        .take(10)
+        .map(|(line, (ours, theirs))| format!("\n{line}: {ours}  !=  {theirs}"))
+        .collect()
+}
