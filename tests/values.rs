@@ -109,7 +109,12 @@ fn discovery_makes_every_item_and_history_holds_what_was_served_under_one_clock(
     let samples = host.last_samples(&items, since);
     let mut clocks = BTreeSet::new();
     for (key, sample) in &samples {
-        assert!(same(&served[key], &sample.value), "{key}: {} {}", served[key], sample.value);
+        assert!(
+            same(&served[key], &sample.value),
+            "{key}: {} {}",
+            served[key],
+            sample.value
+        );
         clocks.insert((sample.clock, sample.ns));
     }
     for kind in ["timer", "histogram", "meter", "counter", "gauge", "text"] {
@@ -119,7 +124,10 @@ fn discovery_makes_every_item_and_history_holds_what_was_served_under_one_clock(
     assert_eq!(stats(&bench.lab, &source, "skipped"), "2");
     assert_eq!(stats(&bench.lab, &source, "status"), "ok");
     assert_eq!(stats(&bench.lab, &source, "error"), "");
-    assert_eq!(stats(&bench.lab, &source, "values"), served.len().to_string());
+    assert_eq!(
+        stats(&bench.lab, &source, "values"),
+        served.len().to_string()
+    );
 }
 
 /// The values whose items the template makes enabled: all but some statistics of timers, meters and histograms.
@@ -141,7 +149,13 @@ fn made_by_default(xml: &str) -> Vec<(String, String)> {
         !prototype[..end].contains("<discover>NO_DISCOVER</discover>")
     });
     made.map(|prototype| {
-        let key = prototype.split_once("<key>").unwrap().1.split_once("]</key>").unwrap().0;
+        let key = prototype
+            .split_once("<key>")
+            .unwrap()
+            .1
+            .split_once("]</key>")
+            .unwrap()
+            .0;
         let (kind, rest) = key.split_once('[').unwrap();
         (kind.to_owned(), rest.rsplit_once('.').unwrap().1.to_owned())
     })
@@ -158,7 +172,11 @@ fn the_seeds_load_of_2000_timers_arrives_whole_in_one_request() {
     let source = app.url();
     let host = bench.host("load", &source);
     let served = served(&app.metrics().unwrap());
-    assert_eq!(served.len(), 30_000, "15 of a timer's 17 fields are numbers");
+    assert_eq!(
+        served.len(),
+        30_000,
+        "15 of a timer's 17 fields are numbers"
+    );
 
     let since = now();
     let items = host.discover(22_000);
@@ -170,20 +188,34 @@ fn the_seeds_load_of_2000_timers_arrives_whole_in_one_request() {
     let samples = host.last_samples(&items, since);
     assert_eq!(samples.len(), 22_000);
     for (key, sample) in &samples {
-        assert!(same(&served[key], &sample.value), "{key}: {} {}", served[key], sample.value);
+        assert!(
+            same(&served[key], &sample.value),
+            "{key}: {} {}",
+            served[key],
+            sample.value
+        );
     }
-    let clocks: BTreeSet<_> = samples.values().map(|sample| (sample.clock, sample.ns)).collect();
+    let clocks: BTreeSet<_> = samples
+        .values()
+        .map(|sample| (sample.clock, sample.ns))
+        .collect();
     assert_eq!(clocks.len(), 1, "one push, one clock");
 }
 
 /// Names with each of Zabbix's special characters in every position, alone and in pairs.
 fn awkward_names() -> Vec<String> {
     let special = [
-        ",", "]", "\"", "[", " ", "\\", "ü", "日本", "{", "}", "'", "*", "$1", "%", "&", "<", "{$A}", "{#B}", "/", "=", ")",
+        ",", "]", "\"", "[", " ", "\\", "ü", "日本", "{", "}", "'", "*", "$1", "%", "&", "<",
+        "{$A}", "{#B}", "/", "=", ")",
     ];
     let mut names = Vec::new();
     for a in special {
-        names.extend([a.to_owned(), format!("{a}x"), format!("x{a}y"), format!("x{a}")]);
+        names.extend([
+            a.to_owned(),
+            format!("{a}x"),
+            format!("x{a}y"),
+            format!("x{a}"),
+        ]);
         for b in &special[..6] {
             names.extend([format!("{a}{b}"), format!("{a}x{b}"), format!("x{a}{b}y")]);
         }
@@ -204,7 +236,11 @@ fn awkward_names_have_the_keys_that_zabbix_makes_of_them() {
         .collect();
     let long = |letter: &str, length: usize| letter.repeat(length);
     // counter[ + .count] are 15 characters, and a key has at most 2048.
-    for name in [long("f", 2048 - 15), long("ü", 2048 - 15), long("t", 2048 - 14)] {
+    for name in [
+        long("f", 2048 - 15),
+        long("ü", 2048 - 15),
+        long("t", 2048 - 14),
+    ] {
         registry.push(json!({"kind": "counter", "name": name, "count": 7}));
     }
     let app = bench.app(8103, &Value::Array(registry.clone()));
@@ -212,12 +248,19 @@ fn awkward_names_have_the_keys_that_zabbix_makes_of_them() {
     let host = bench.host("names", &source);
 
     let sent = dry_run(&bench.lab, &[&source]);
-    assert_eq!(sent.len(), registry.len() - 1, "all but the one that is too long");
+    assert_eq!(
+        sent.len(),
+        registry.len() - 1,
+        "all but the one that is too long"
+    );
     let since = now();
     let items = host.discover(sent.len());
     let made: BTreeSet<&String> = items.keys().collect();
     let keys: BTreeSet<&String> = sent.keys().collect();
-    assert_eq!(made.symmetric_difference(&keys).collect::<Vec<_>>(), [&&String::new(); 0]);
+    assert_eq!(
+        made.symmetric_difference(&keys).collect::<Vec<_>>(),
+        [&&String::new(); 0]
+    );
     let push = format!("courier.push[{source},,names]");
     host.push_until(&source, &push, sent.len() as u64);
     for (key, sample) in host.last_samples(&items, since) {
@@ -228,20 +271,33 @@ fn awkward_names_have_the_keys_that_zabbix_makes_of_them() {
         bench.lab.agent().get(&push).unwrap();
     }
     let log = bench.lab.agent().log().unwrap();
-    let said = log.lines().filter(|line| line.contains("can make no item") && line.contains("tttt"));
+    let said = log
+        .lines()
+        .filter(|line| line.contains("can make no item") && line.contains("tttt"));
     assert_eq!(said.count(), 1, "{log}");
 }
 
 #[test]
 fn a_second_source_lives_on_the_same_host_by_its_prefix() {
     let bench = bench();
-    let one = bench.app(8104, &json!([{"kind": "counter", "name": "hits", "count": 1}]));
-    let two = bench.app(8105, &json!([{"kind": "counter", "name": "hits", "count": 2}]));
+    let one = bench.app(
+        8104,
+        &json!([{"kind": "counter", "name": "hits", "count": 1}]),
+    );
+    let two = bench.app(
+        8105,
+        &json!([{"kind": "counter", "name": "hits", "count": 2}]),
+    );
     let mut xml = template("dropwizard").replace("COURIER.DROPWIZARD", "COURIER.SECOND");
-    xml = xml.replace("Concierge Courier Dropwizard", "Second").replace("Courier Dropwizard", "Second");
+    xml = xml
+        .replace("Concierge Courier Dropwizard", "Second")
+        .replace("Courier Dropwizard", "Second");
     for kind in ["timer", "gauge", "counter", "meter", "histogram", "text"] {
         let macro_name = kind.to_uppercase();
-        xml = xml.replace(&format!("{kind}[{{#{macro_name}}}"), &format!("{kind}[second.{{#{macro_name}}}"));
+        xml = xml.replace(
+            &format!("{kind}[{{#{macro_name}}}"),
+            &format!("{kind}[second.{{#{macro_name}}}"),
+        );
     }
     // Another template has other identities.
     let mut parts = xml.split("<uuid>");
@@ -283,10 +339,14 @@ fn a_value_that_is_sent_by_the_command_arrives() {
     api.call("item.create", item).unwrap();
     bench.lab.reload_config_cache().unwrap();
     let send = ["courier", "send", "container.state", "1", "--host", "state"];
-    wait_for("processed value", std::time::Duration::from_secs(30), || {
-        let output = bench.lab.agent().exec(&send).unwrap();
-        output.status.success().then_some(())
-    });
+    wait_for(
+        "processed value",
+        std::time::Duration::from_secs(30),
+        || {
+            let output = bench.lab.agent().exec(&send).unwrap();
+            output.status.success().then_some(())
+        },
+    );
     wait_for("value", std::time::Duration::from_secs(20), || {
         let items = api.items(&host).unwrap();
         (items[0].last_value == "1").then_some(())

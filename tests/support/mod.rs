@@ -3,6 +3,8 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub mod stub;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -14,7 +16,10 @@ pub const LARGE: &str = "CacheSize=256M\nHistoryCacheSize=256M\nHistoryIndexCach
 
 /// A template's XML.
 pub fn template(name: &str) -> String {
-    let path = format!("{}/templates/concierge_courier_{name}.xml", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/templates/concierge_courier_{name}.xml",
+        env!("CARGO_MANIFEST_DIR")
+    );
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -41,7 +46,10 @@ pub struct Host<'a> {
 impl<'a> Host<'a> {
     /// A host with templates whose own intervals are so long that nothing happens by itself.
     pub fn new(lab: &'a Lab, name: &str, templates: &[&str], macros: &[(&str, &str)]) -> Self {
-        let id = lab.api().create_host(name, &["Lab"], templates, macros).unwrap();
+        let id = lab
+            .api()
+            .create_host(name, &["Lab"], templates, macros)
+            .unwrap();
         Host {
             lab,
             name: name.to_owned(),
@@ -64,23 +72,27 @@ impl<'a> Host<'a> {
     pub fn discover(&self, count: usize) -> BTreeMap<String, Item> {
         self.lab.reload_config_cache().unwrap();
         let (mut last, mut since) = (0, Instant::now());
-        let items = wait_for(&format!("items of {}", self.name), Duration::from_secs(180), || {
-            let items = self.discovered();
-            if items.len() > last {
-                (last, since) = (items.len(), Instant::now());
-            }
-            let stuck = last > 0 && since.elapsed() > Duration::from_secs(20);
-            if items.len() >= count || stuck {
-                return Some(items);
-            }
-            for item in self.items() {
-                if last == 0 && item.key.starts_with("courier.discover[") {
-                    self.lab.api().execute_now(&[&item.id]).unwrap();
+        let items = wait_for(
+            &format!("items of {}", self.name),
+            Duration::from_secs(180),
+            || {
+                let items = self.discovered();
+                if items.len() > last {
+                    (last, since) = (items.len(), Instant::now());
                 }
-            }
-            std::thread::sleep(Duration::from_secs(1));
-            None
-        });
+                let stuck = last > 0 && since.elapsed() > Duration::from_secs(20);
+                if items.len() >= count || stuck {
+                    return Some(items);
+                }
+                for item in self.items() {
+                    if last == 0 && item.key.starts_with("courier.discover[") {
+                        self.lab.api().execute_now(&[&item.id]).unwrap();
+                    }
+                }
+                std::thread::sleep(Duration::from_secs(1));
+                None
+            },
+        );
         self.lab.reload_config_cache().unwrap();
         items
     }
@@ -88,35 +100,55 @@ impl<'a> Host<'a> {
     /// Pushes until the server takes `processed` values: it learns of new items some time after they are made.
     pub fn push_until(&self, source: &str, push: &str, processed: u64) {
         let patience = Duration::from_secs(90);
-        wait_for(&format!("{processed} values of {}", self.name), patience, || {
-            let elapsed: f64 = self.lab.agent().get(push).unwrap().parse().unwrap();
-            assert!(elapsed >= 1.0, "{push} answered {elapsed}: {}", stats(self.lab, source, "error"));
-            let taken: u64 = stats(self.lab, source, "processed").parse().unwrap();
-            (taken == processed).then_some(())
-        });
+        wait_for(
+            &format!("{processed} values of {}", self.name),
+            patience,
+            || {
+                let elapsed: f64 = self.lab.agent().get(push).unwrap().parse().unwrap();
+                assert!(
+                    elapsed >= 1.0,
+                    "{push} answered {elapsed}: {}",
+                    stats(self.lab, source, "error")
+                );
+                let taken: u64 = stats(self.lab, source, "processed").parse().unwrap();
+                (taken == processed).then_some(())
+            },
+        );
     }
 
     /// The last value of each item once all of `items` have one that is newer than `since`.
-    pub fn last_samples(&self, items: &BTreeMap<String, Item>, since: i64) -> BTreeMap<String, Sample> {
+    pub fn last_samples(
+        &self,
+        items: &BTreeMap<String, Item>,
+        since: i64,
+    ) -> BTreeMap<String, Sample> {
         let all: Vec<Item> = items.values().cloned().collect();
-        wait_for(&format!("history of {}", self.name), Duration::from_secs(60), || {
-            let mut last = BTreeMap::new();
-            for sample in self.lab.api().history(&all).unwrap() {
-                if sample.clock >= since {
-                    last.insert(sample.item.clone(), sample);
+        wait_for(
+            &format!("history of {}", self.name),
+            Duration::from_secs(60),
+            || {
+                let mut last = BTreeMap::new();
+                for sample in self.lab.api().history(&all).unwrap() {
+                    if sample.clock >= since {
+                        last.insert(sample.item.clone(), sample);
+                    }
                 }
-            }
-            (last.len() == all.len()).then(|| {
-                let of = |item: &Item| last[&item.id].clone();
-                all.iter().map(|item| (item.key.clone(), of(item))).collect()
-            })
-        })
+                (last.len() == all.len()).then(|| {
+                    let of = |item: &Item| last[&item.id].clone();
+                    all.iter()
+                        .map(|item| (item.key.clone(), of(item)))
+                        .collect()
+                })
+            },
+        )
     }
 }
 
 /// A field of courier.stats.
 pub fn stats(lab: &Lab, source: &str, field: &str) -> String {
-    lab.agent().get(&format!("courier.stats[{source},{field}]")).unwrap()
+    lab.agent()
+        .get(&format!("courier.stats[{source},{field}]"))
+        .unwrap()
 }
 
 /// What a push would send now, by key.
@@ -124,10 +156,15 @@ pub fn dry_run(lab: &Lab, arguments: &[&str]) -> BTreeMap<String, String> {
     let mut command = vec!["courier", "push", "--dry-run"];
     command.extend(arguments);
     let output = lab.agent().exec(&command).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     let rows = text.lines().map(|line| line.split_once('\t').unwrap());
-    rows.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    rows.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Whether a value of Zabbix's history is the one that was served; floats are kept as doubles.

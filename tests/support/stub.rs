@@ -1,0 +1,90 @@
+//! Stand-ins that inject faults: servers that answer what no real one would.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// A server in a pod that handles every connection in the same wrong way, until the test process ends.
+pub struct Stub {
+    /// Its port on the pod's loopback.
+    pub port: u16,
+    connections: Arc<AtomicUsize>,
+}
+
+/// What a stub does with a connection.
+#[derive(Clone)]
+pub enum Behaviour {
+    /// Reads what comes, and never says anything.
+    Silent,
+    /// Answers these bytes and closes.
+    Answers(Arc<Vec<u8>>),
+    /// Answers these bytes, one a second.
+    Drips(Arc<Vec<u8>>),
+    /// Answers this header and then zeros without end.
+    Floods(&'static str),
+}
+
+impl Stub {
+    /// Serves on a listener.
+    pub fn on(listener: TcpListener, behaviour: Behaviour) -> Self {
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let behaviour = behaviour.clone();
+                thread::spawn(move || behave(stream, &behaviour));
+            }
+        });
+        Stub { port, connections }
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The stub's address as an HTTP source.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/metrics", self.port)
+    }
+}
+
+/// An HTTP answer.
+pub fn http(status: &str, content_type: &str, body: &[u8]) -> Behaviour {
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    Behaviour::Answers(Arc::new([head.as_bytes(), body].concat()))
+}
+
+// A peer that goes away is what the tests are about: its errors are not the stub's.
+fn behave(mut stream: impl Read + Write, behaviour: &Behaviour) {
+    let mut request = [0; 65536];
+    match behaviour {
+        Behaviour::Silent => while stream.read(&mut request).is_ok_and(|read| read > 0) {},
+        Behaviour::Answers(bytes) => {
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(bytes);
+        }
+        Behaviour::Drips(bytes) => {
+            let _ = stream.read(&mut request);
+            for byte in bytes.iter() {
+                if stream.write_all(&[*byte]).is_err() {
+                    return;
+                }
+                thread::sleep(Duration::from_secs(1));
+            }
+        }
+        Behaviour::Floods(head) => {
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(head.as_bytes());
+            while stream.write_all(&[b' '; 65536]).is_ok() {}
+        }
+    }
+}
