@@ -18,8 +18,8 @@ const TEXT_WORDS: usize = TEXT / 8;
 /// Words of a slot before its text.
 const FIXED: usize = 17;
 const SLOT: usize = FIXED + TEXT_WORDS;
-/// Words before the first slot: the last stamp.
-const HEAD: usize = 1;
+/// Words before the first slot: the last stamp, and what was said already.
+const HEAD: usize = 2;
 /// The words that a board needs.
 pub const WORDS: usize = HEAD + SLOTS * SLOT;
 
@@ -106,6 +106,12 @@ impl Board {
                 Err(other) => before = other,
             }
         }
+    }
+
+    /// Whether this is the first time, in any process, that `notice` (below 64) is to be said.
+    pub fn first(&self, notice: u32) -> bool {
+        let bit = 1 << (notice % 64);
+        self.words[1].fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
     /// Keeps what became of the last push of `source`.
@@ -293,6 +299,13 @@ mod tests {
             record
         );
         assert_eq!(board.read("never", at(12)), None);
+    }
+
+    #[test]
+    fn a_notice_is_said_once() {
+        let board = Board::private();
+        assert!(board.first(0) && board.first(63));
+        assert!(!board.first(0) && !board.first(63));
     }
 
     #[test]

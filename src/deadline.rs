@@ -28,6 +28,12 @@ impl Deadline {
         Self::after(timeout.saturating_sub(margin))
     }
 
+    /// The deadline of the first of `parts` attempts that share what is left.
+    pub fn shared_by(&self, parts: usize) -> Self {
+        let left = self.at.saturating_duration_since(Instant::now());
+        Self::after(left / u32::try_from(parts).unwrap_or(u32::MAX).max(1))
+    }
+
     /// What is left.
     ///
     /// # Errors
@@ -57,6 +63,14 @@ mod tests {
         assert!((2600..=2700).contains(&left(3)));
         assert!((700..=800).contains(&left(1)));
         assert!((58_900..=59_000).contains(&left(60)));
+    }
+
+    #[test]
+    fn attempts_share_what_is_left() {
+        let whole = Deadline::after(Duration::from_secs(9));
+        let share = |parts| whole.shared_by(parts).remaining().unwrap().as_millis();
+        assert!((2900..=3000).contains(&share(3)));
+        assert!((8900..=9000).contains(&share(1)));
     }
 
     #[test]

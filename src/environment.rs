@@ -12,10 +12,14 @@ use parking_lot::Mutex;
 use crate::board::Board;
 use crate::settings::agent::{self, Agent};
 use crate::settings::courier::{self, Courier};
+use crate::settings::tls::Tls;
 use crate::trapper::destination::{self, Destination};
 
 /// Where the settings lie if they do not lie beside the agent's configuration.
 const SETTINGS: &str = "/etc/zabbix/courier.toml";
+
+/// What is said once: a pre-shared key that others can read.
+const OPEN_KEY: u32 = 0;
 
 /// Where the process's errands come from and go to.
 pub struct Environment {
@@ -134,6 +138,24 @@ impl Environment {
             return Err(Error::NoDestination(self.agent_file()));
         }
         Ok(destinations)
+    }
+
+    /// How connections to servers are protected, as the agent's configuration says.
+    ///
+    /// # Errors
+    /// [`Error::Agent`].
+    pub fn tls(&self) -> Result<Tls, Error> {
+        let tls = self.agent.tls()?;
+        if let Tls::Psk(psk) = &tls {
+            let mode = fs::metadata(&psk.file).map_or(0, |file| file.mode());
+            if mode & 0o004 != 0 && self.board.first(OPEN_KEY) {
+                log::warn!(
+                    "TLSPSKFile={}: everybody on this machine can read the key: chmod 640 it, with the agent's group",
+                    psk.file.display()
+                );
+            }
+        }
+        Ok(tls)
     }
 
     /// The Zabbix host that values belong to: the one that was asked for, else the agent's.

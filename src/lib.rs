@@ -5,7 +5,7 @@
 //! 1. [`module`]: the agent calls an item; [`abi`] makes safe Rust of the call.
 //! 2. [`item`]: what the key's parameters mean. [`environment`] holds what the process knows: [`settings`] of the agent
 //!    and of the courier, and the [`board`] that all processes share.
-//! 3. [`errand`]: finds the source that is meant and fetches its body ([`source`], over [`net`]).
+//! 3. [`errand`]: finds the source that is meant and fetches its body ([`source`], over [`net`] and [`tls`]).
 //! 4. [`format`](mod@format): what the body means, told as [`metric`]s, of which [`select`] says what is wanted.
 //! 5. [`lld`] makes discovery rows of them; [`key`] and [`trapper`] the request, which goes out and is answered.
 //!
@@ -27,4 +27,5 @@ pub mod net;
 pub mod select;
 pub mod settings;
 pub mod source;
+pub mod tls;
 pub mod trapper;

@@ -263,6 +263,8 @@ fn send(
     let delivery = Delivery {
         destinations: &environment.destinations(&settings).map_err(text)?,
         from: source_ip.map_err(|error| failed(error.to_string()))?,
+        tls: &environment.tls().map_err(text)?,
+        compress: settings.deliver.compress,
         deadline,
     };
     let reply = deliver::deliver(&delivery, &frame).map_err(|error| failed(error.to_string()))?;

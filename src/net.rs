@@ -11,10 +11,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use openssl::ssl::{ErrorCode, SslStream};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::abi;
 use crate::deadline::Deadline;
+use crate::tls;
 
 /// Look-ups that a silent name server may hold at once; each is a thread until the resolver gives up.
 const MAX_LOOKUPS: usize = 8;
@@ -168,6 +170,70 @@ impl Write for Timed {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A connection as it is talked over.
+#[derive(Debug)]
+pub enum Connection {
+    /// As it is.
+    Plain(Timed),
+    /// Under TLS.
+    Tls(SslStream<Timed>),
+}
+
+impl Connection {
+    /// Sets when its reads and writes end.
+    pub fn set_deadline(&mut self, deadline: Deadline) {
+        match self {
+            Connection::Plain(timed) => timed.deadline = deadline,
+            Connection::Tls(tls) => tls.get_mut().deadline = deadline,
+        }
+    }
+
+    /// Whether the peer has neither closed the connection nor sent anything that nobody asked for.
+    pub fn is_idle(&self) -> bool {
+        match self {
+            Connection::Plain(timed) => timed.stream.is_idle(),
+            Connection::Tls(tls) => tls.get_ref().stream.is_idle(),
+        }
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Connection::Plain(timed) => timed.read(buffer),
+            Connection::Tls(tls) => match tls.ssl_read(buffer) {
+                Ok(read) => Ok(read),
+                Err(error) if error.code() == ErrorCode::ZERO_RETURN => Ok(0),
+                Err(error) => Err(tls_broke(error)),
+            },
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Connection::Plain(timed) => timed.write(buffer),
+            // TLS sends nothing for nothing.
+            Connection::Tls(_) if buffer.is_empty() => Ok(0),
+            Connection::Tls(tls) => tls.ssl_write(buffer).map_err(tls_broke),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the system said stays what it is; what TLS said has a [`tls::Error`] inside.
+fn tls_broke(error: openssl::ssl::Error) -> io::Error {
+    match tls::Error::from(error) {
+        tls::Error::Io(error) => error,
+        tls::Error::Closed => io::ErrorKind::UnexpectedEof.into(),
+        error => io::Error::other(error),
     }
 }
 

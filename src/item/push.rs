@@ -197,6 +197,8 @@ impl Errand {
                 .agent()
                 .source_ip()
                 .map_err(|error| Failure::Misuse(error.to_string()))?,
+            tls: &environment.tls().map_err(errand::Error::from)?,
+            compress: self.target.settings.deliver.compress,
             deadline,
         };
         let delivered = deliver::deliver(&delivery, &frame);
@@ -205,7 +207,7 @@ impl Errand {
             processed,
             failed,
             seconds,
-        } = delivered.map_err(|error| match error.timed_out {
+        } = delivered.map_err(|error| match error.timed_out() {
             true => Failure::TimedOut(error.to_string()),
             false => Failure::Failed(error.to_string()),
         })?;

@@ -42,6 +42,14 @@ pub enum Error {
         /// What it should be.
         expected: &'static str,
     },
+    /// A parameter that another one needs.
+    #[error("the agent's configuration has TLSConnect={mode}, which needs {parameter}")]
+    Missing {
+        /// The parameter that is not set.
+        parameter: &'static str,
+        /// What needs it.
+        mode: &'static str,
+    },
 }
 
 const MAX_DEPTH: usize = 10;

@@ -1,14 +1,20 @@
 //! One frame to every destination, side by side, within one deadline.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::thread;
 
-use super::client;
-use super::destination::Destination;
-use super::reply::Reply;
+use parking_lot::Mutex;
+
+use super::client::{self, Route};
+use super::destination::{Address, Destination};
+use super::frame;
+use super::reply::{self, Reply};
+use super::tls;
 use crate::abi;
 use crate::deadline::Deadline;
+use crate::settings::tls::Tls;
 
 /// Where a frame goes, and how.
 #[derive(Debug)]
@@ -17,6 +23,10 @@ pub struct Delivery<'a> {
     pub destinations: &'a [Destination],
     /// The address that connections come from.
     pub from: Option<IpAddr>,
+    /// How they are encrypted.
+    pub tls: &'a Tls,
+    /// Whether the frame is compressed on its way.
+    pub compress: bool,
     /// When there must be an answer.
     pub deadline: Deadline,
 }
@@ -24,18 +34,47 @@ pub struct Delivery<'a> {
 /// What became of the values; of several destinations the one that took fewest.
 pub type Delivered = Reply;
 
-/// At least one destination did not take the frame.
-#[derive(Debug)]
-pub struct Error {
-    /// Whether one of them did not answer in time.
-    pub timed_out: bool,
-    /// Each one's reason.
-    reasons: Vec<String>,
+/// Why not every destination took a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing was sent: TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// Some destinations did not take it.
+    #[error("{0}")]
+    Destinations(Failures),
 }
 
-impl fmt::Display for Error {
+/// The destinations that did not take a frame, and those that did.
+#[derive(Debug)]
+pub struct Failures {
+    /// Each destination that did not, by its place, and what went wrong with each node that was tried.
+    pub failed: Vec<(usize, Vec<client::Error>)>,
+    /// The destinations that did.
+    took: Vec<String>,
+}
+
+impl Error {
+    /// Whether a destination did not answer in time.
+    pub fn timed_out(&self) -> bool {
+        match self {
+            Error::Tls(_) => false,
+            Error::Destinations(Failures { failed, .. }) => failed
+                .iter()
+                .any(|(_, errors)| errors.iter().any(client::Error::timed_out)),
+        }
+    }
+}
+
+impl fmt::Display for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reasons.join("; "))
+        let errors = self.failed.iter().flat_map(|(_, errors)| errors);
+        let reasons: Vec<String> = errors.map(client::Error::to_string).collect();
+        f.write_str(&reasons.join("; "))?;
+        if !self.took.is_empty() {
+            write!(f, "; taken by {}", self.took.join(", "))?;
+        }
+        Ok(())
     }
 }
 
@@ -44,12 +83,22 @@ impl fmt::Display for Error {
 /// # Errors
 /// [`Error`] unless every destination took it.
 pub fn deliver(delivery: &Delivery<'_>, frame: &[u8]) -> Result<Delivered, Error> {
-    let answers: Vec<Result<Reply, client::Error>> = match delivery.destinations {
-        [one] => vec![to_one(one, delivery, frame)],
+    let tls = tls::Client::new(delivery.tls)?;
+    let route = Route {
+        from: delivery.from,
+        tls: tls.as_ref(),
+    };
+    let frame = match delivery.compress {
+        true => Cow::Owned(frame::compressed(frame)),
+        false => Cow::Borrowed(frame),
+    };
+    let send = |to| to_one(to, route, &frame, delivery.deadline);
+    let answers: Vec<Result<Reply, Vec<client::Error>>> = match delivery.destinations {
+        [one] => vec![send(one)],
         several => thread::scope(|scope| {
             let running: Vec<_> = several
                 .iter()
-                .map(|one| abi::without_signals(|| scope.spawn(|| to_one(one, delivery, frame))))
+                .map(|one| abi::without_signals(|| scope.spawn(|| send(one))))
                 .collect();
             // A thread's panic goes on here, to the one guard at the border.
             let join = |thread: thread::ScopedJoinHandle<'_, _>| {
@@ -60,42 +109,260 @@ pub fn deliver(delivery: &Delivery<'_>, frame: &[u8]) -> Result<Delivered, Error
             running.into_iter().map(join).collect()
         }),
     };
-    let mut error = Error {
-        timed_out: false,
-        reasons: Vec::new(),
+    let mut failures = Failures {
+        failed: Vec::new(),
+        took: Vec::new(),
     };
-    let mut worst: Option<Reply> = None;
-    for answer in answers {
+    let mut fewest: Option<Reply> = None;
+    for (place, answer) in answers.into_iter().enumerate() {
         match answer {
-            Ok(reply) if worst.is_none_or(|worst| reply.processed < worst.processed) => {
-                worst = Some(reply)
-            }
-            Ok(_) => {}
-            Err(reason) => {
-                error.timed_out |= reason.timed_out();
-                error.reasons.push(reason.to_string());
+            Err(errors) => failures.failed.push((place, errors)),
+            Ok(reply) => {
+                failures.took.push(delivery.destinations[place].to_string());
+                if fewest.is_none_or(|fewest| reply.processed < fewest.processed) {
+                    fewest = Some(reply);
+                }
             }
         }
     }
-    match worst {
-        Some(worst) if error.reasons.is_empty() => Ok(worst),
-        _ => Err(error),
+    match fewest {
+        Some(fewest) if failures.failed.is_empty() => Ok(fewest),
+        _ => Err(Error::Destinations(failures)),
     }
 }
 
-/// The nodes of a cluster are tried in turn.
+/// The nodes of a cluster are tried in turn, until one may have taken the frame. Each has its share of the time until
+/// the frame is out, so that a silent one leaves time for those behind it; the answer may take what is left.
 fn to_one(
     destination: &Destination,
-    delivery: &Delivery<'_>,
+    route: Route<'_>,
     frame: &[u8],
-) -> Result<Reply, client::Error> {
-    let ask = |node| client::exchange(node, delivery.from, frame, delivery.deadline);
-    let mut answer = ask(&destination.first);
-    for node in &destination.others {
-        if answer.is_ok() {
-            break;
+    deadline: Deadline,
+) -> Result<Reply, Vec<client::Error>> {
+    let nodes = in_turn(destination);
+    let mut errors = Vec::new();
+    for (tried, node) in nodes.iter().enumerate() {
+        let share = deadline.shared_by(nodes.len() - tried);
+        match ask(node, route, frame, share, deadline) {
+            Ok((reply, by)) => {
+                remember(destination, by);
+                return Ok(reply);
+            }
+            Err(error) => {
+                let end = error.is_unknown();
+                errors.push(error);
+                if end {
+                    break;
+                }
+            }
         }
-        answer = ask(node);
     }
-    answer
+    Err(errors)
+}
+
+/// Asks a node, and where it redirects to that one; answers who took the frame, too.
+fn ask(
+    node: &Address,
+    route: Route<'_>,
+    frame: &[u8],
+    share: Deadline,
+    deadline: Deadline,
+) -> Result<(Reply, Address), client::Error> {
+    match client::exchange(node, route, frame, share, deadline) {
+        Ok(reply) => Ok((reply, node.clone())),
+        // The second redirect of a frame is an error as any other.
+        Err(client::Error::Reply {
+            error: reply::Error::Redirected(to),
+            ..
+        }) => client::exchange(&to, route, frame, deadline, deadline).map(|reply| (reply, to)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Who took the last frame for a destination, where that is not its first node: another node of the cluster, or the
+/// proxy that it redirected to. Kept by each process.
+static LAST: Mutex<Vec<(Destination, Address)>> = Mutex::new(Vec::new());
+/// Destinations change with the settings only; of so many the oldest is forgotten.
+const MAX_LAST: usize = 64;
+
+fn remember(destination: &Destination, took: Address) {
+    let mut last = LAST.lock();
+    last.retain(|(of, _)| of != destination);
+    if took != destination.first {
+        if last.len() >= MAX_LAST {
+            last.remove(0);
+        }
+        last.push((destination.clone(), took));
+    }
+}
+
+/// The nodes to try, the one that worked last time first.
+fn in_turn(destination: &Destination) -> Vec<Address> {
+    let last = LAST.lock();
+    let last = last.iter().find(|(of, _)| of == destination);
+    let mut nodes: Vec<Address> = last.map(|(_, took)| took.clone()).into_iter().collect();
+    for node in destination.nodes() {
+        if !nodes.contains(node) {
+            nodes.push(node.clone());
+        }
+    }
+    nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::trapper::destination;
+
+    const TOOK: &str =
+        r#"{"response":"success","info":"processed: 1; failed: 0; total: 1; seconds spent: 0.1"}"#;
+    const MESSAGE: &[u8] = b"{\"request\":\"sender data\",\"data\":[]}";
+
+    /// Stands in for a server that gives each request the next of `answers`; an empty one is none.
+    fn stand_in(answers: &[&str]) -> Address {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = destination::address(&listener.local_addr().unwrap().to_string()).unwrap();
+        let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
+        thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut header = [0; frame::HEADER];
+                stream.read_exact(&mut header).unwrap();
+                let mut message = vec![0; frame::read(header).unwrap().length];
+                stream.read_exact(&mut message).unwrap();
+                if !answer.is_empty() {
+                    let framed = [&frame::header(answer.len()), answer.as_bytes()].concat();
+                    stream.write_all(&framed).unwrap();
+                }
+            }
+        });
+        address
+    }
+
+    /// An address that refuses.
+    fn closed() -> Address {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        destination::address(&listener.local_addr().unwrap().to_string()).unwrap()
+    }
+
+    /// An address that neither refuses nor accepts: the queue of a listener that nobody serves is full.
+    fn silent() -> (Address, Vec<std::net::TcpStream>) {
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        socket.bind(&any.into()).unwrap();
+        socket.listen(0).unwrap();
+        let listener: TcpListener = socket.into();
+        let address = listener.local_addr().unwrap();
+        let short = Duration::from_millis(200);
+        let mut held = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, short) {
+            held.push(stream);
+        }
+        std::mem::forget(listener);
+        (destination::address(&address.to_string()).unwrap(), held)
+    }
+
+    fn cluster(nodes: &[&Address]) -> Destination {
+        let nodes: Vec<String> = nodes.iter().map(|node| node.to_string()).collect();
+        destination::parse(&nodes.join(";")).unwrap()
+    }
+
+    fn delivered(destinations: &[Destination]) -> Result<u64, String> {
+        let delivery = Delivery {
+            destinations,
+            from: None,
+            tls: &Tls::Unencrypted,
+            compress: false,
+            deadline: Deadline::after(Duration::from_secs(2)),
+        };
+        let frame = [&frame::header(MESSAGE.len()), MESSAGE].concat();
+        deliver(&delivery, &frame)
+            .map(|reply| reply.processed)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_node_that_is_gone_or_refuses_gives_way_to_the_next_which_is_asked_first_from_then_on() {
+        let refusing = stand_in(&[r#"{"response":"failed","info":"standby"}"#]);
+        let (gone, works) = (closed(), stand_in(&[TOOK, TOOK]));
+        let destination = [cluster(&[&gone, &refusing, &works])];
+        // The refusing one answers once: a second question would be an error.
+        assert_eq!(delivered(&destination), Ok(1));
+        assert_eq!(in_turn(&destination[0])[0], works);
+        assert_eq!(delivered(&destination), Ok(1));
+        let error = delivered(&destination).unwrap_err();
+        assert_eq!(error.matches("refused").count(), 3, "{error}");
+    }
+
+    #[test]
+    fn a_request_that_went_out_unanswered_is_not_sent_again() {
+        let (hangs_up, other) = (stand_in(&[""]), stand_in(&[TOOK]));
+        let error = delivered(&[cluster(&[&hangs_up, &other])]).unwrap_err();
+        assert!(
+            error.contains("is not known") && !error.contains(&other.to_string()),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_silent_node_leaves_time_for_the_next() {
+        let ((silent, _held), works) = (silent(), stand_in(&[TOOK]));
+        let start = Instant::now();
+        assert_eq!(delivered(&[cluster(&[&silent, &works])]), Ok(1));
+        assert!(
+            start.elapsed() >= Duration::from_millis(900),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+
+    #[test]
+    fn every_destination_gets_the_frame_and_the_error_tells_each() {
+        let (works, gone, other) = (stand_in(&[TOOK]), closed(), stand_in(&[TOOK]));
+        let all = [&works, &gone, &other].map(|node| cluster(&[node]));
+        let error = delivered(&all).unwrap_err();
+        assert!(
+            error.starts_with(&format!("{gone}: connecting: ")),
+            "{error}"
+        );
+        assert!(
+            error.ends_with(&format!("; taken by {works}, {other}")),
+            "{error}"
+        );
+    }
+
+    fn redirect(to: &Address) -> String {
+        format!(r#"{{"response":"failed","redirect":{{"revision":1,"address":"{to}"}}}}"#)
+    }
+
+    #[test]
+    fn a_redirect_is_followed_once_and_remembered_until_it_is_reset() {
+        let reset = r#"{"response":"failed","redirect":{"reset":true}}"#;
+        let own = stand_in(&[TOOK, TOOK, reset]);
+        let asked = stand_in(&[&redirect(&own), TOOK]);
+        let destination = [cluster(&[&asked])];
+        for _ in 0..2 {
+            assert_eq!(delivered(&destination), Ok(1));
+            assert_eq!(in_turn(&destination[0]), [own.clone(), asked.clone()]);
+        }
+        assert_eq!(delivered(&destination), Ok(1));
+        assert_eq!(in_turn(&destination[0]), std::slice::from_ref(&asked));
+    }
+
+    #[test]
+    fn a_second_redirect_is_an_error() {
+        let third = closed();
+        let second = stand_in(&[&redirect(&third)]);
+        let first = stand_in(&[&redirect(&second)]);
+        let error = delivered(&[cluster(&[&first])]).unwrap_err();
+        assert_eq!(
+            error,
+            format!("{second}: the host belongs to {third} of its proxy group")
+        );
+    }
 }

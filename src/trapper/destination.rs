@@ -45,7 +45,11 @@ pub fn parse(text: &str) -> Result<Destination, Error> {
     })
 }
 
-fn address(text: &str) -> Result<Address, Error> {
+/// Reads `host[:port]`.
+///
+/// # Errors
+/// [`Error`].
+pub fn address(text: &str) -> Result<Address, Error> {
     let error = || Error(text.to_owned());
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or_else(error)?;
@@ -72,6 +76,20 @@ fn address(text: &str) -> Result<Address, Error> {
     })
 }
 
+impl Destination {
+    /// All its nodes, in the order they are tried.
+    pub fn nodes(&self) -> impl Iterator<Item = &Address> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes: Vec<String> = self.nodes().map(Address::to_string).collect();
+        f.write_str(&nodes.join(";"))
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
@@ -87,11 +105,8 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Vec<String> {
-        let Destination { first, others } = parse(text).unwrap();
-        std::iter::once(first)
-            .chain(others)
-            .map(|node| node.to_string())
-            .collect()
+        let destination = parse(text).unwrap();
+        destination.nodes().map(Address::to_string).collect()
     }
 
     #[test]

@@ -4,5 +4,7 @@ pub mod client;
 pub mod deliver;
 pub mod destination;
 pub mod frame;
+mod name;
 pub mod reply;
 pub mod request;
+pub mod tls;

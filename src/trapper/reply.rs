@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::destination::{self, Address};
+
 /// What became of a request's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reply {
@@ -19,6 +21,12 @@ pub enum Error {
     /// The server's own words.
     #[error("the server refused the request: {0}")]
     Refused(String),
+    /// Another member of its proxy group is the host's (Zabbix 7.0).
+    #[error("the host belongs to {0} of its proxy group")]
+    Redirected(Address),
+    /// It knows no member that is the host's: to be asked is what the configuration names.
+    #[error("it is not the host's proxy, and names no other")]
+    Reset,
     /// No JSON, or JSON of another shape.
     #[error("the answer cannot be understood")]
     Unknown,
@@ -29,6 +37,15 @@ struct Answer {
     response: String,
     #[serde(default)]
     info: String,
+    redirect: Option<Redirect>,
+}
+
+#[derive(Deserialize)]
+struct Redirect {
+    #[serde(default)]
+    address: String,
+    #[serde(default)]
+    reset: bool,
 }
 
 /// Reads the message of an answer.
@@ -37,6 +54,13 @@ struct Answer {
 /// [`Error`].
 pub fn read(message: &[u8]) -> Result<Reply, Error> {
     let answer: Answer = serde_json::from_slice(message).map_err(|_| Error::Unknown)?;
+    if let Some(redirect) = answer.redirect {
+        if redirect.reset {
+            return Err(Error::Reset);
+        }
+        let address = destination::address(&redirect.address);
+        return Err(address.map_or(Error::Unknown, Error::Redirected));
+    }
     if answer.response != "success" {
         let words = if answer.info.is_empty() {
             answer.response
@@ -88,6 +112,20 @@ mod tests {
             read(br#"{"response":"failed","info":"cannot process"}"#),
             Err(refused)
         );
+    }
+
+    #[test]
+    fn a_proxy_group_says_who_is_to_be_asked() {
+        let redirected = |redirect: &str| {
+            let message = format!(r#"{{"response":"failed","redirect":{redirect}}}"#);
+            read(message.as_bytes()).unwrap_err().to_string()
+        };
+        assert_eq!(
+            redirected(r#"{"revision":7,"address":"10.0.0.2"}"#),
+            "the host belongs to 10.0.0.2:10051 of its proxy group"
+        );
+        assert_eq!(redirected(r#"{"reset":true}"#), Error::Reset.to_string());
+        assert_eq!(redirected("{}"), Error::Unknown.to_string());
     }
 
     #[test]
