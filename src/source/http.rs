@@ -1,33 +1,20 @@
 //! A body from an HTTP endpoint, over TCP or a unix socket; connections are kept between errands.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::io::{self, Read};
+use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use parking_lot::Mutex;
-use ureq::config::Config;
 use ureq::http::{Request, Response, Uri, header};
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
 
+use super::client::Client;
 use super::{Access, Body, Error, Location};
 use crate::deadline::Deadline;
-use crate::net::{self, Stream, Timed};
 
 /// Text 0.0.4 before anything else, so that a server that speaks several formats gives the same keys as one that
 /// speaks this one alone.
 const ACCEPT: &str = "text/plain;version=0.0.4, application/json;q=0.9, application/vnd.spring-boot.actuator.v3+json;q=0.9, */*;q=0.1";
 const MAX_REDIRECTS: usize = 5;
-/// Longer than any sensible interval between two errands; what the server has closed by then is noticed.
-const KEPT_ALIVE: Duration = Duration::from_secs(600);
-/// Connections to more places than this are not kept.
-const MAX_CLIENTS: usize = 16;
 
 /// Asks the endpoint at `location`, and where it redirects to as far as that is allowed.
 ///
@@ -73,7 +60,7 @@ fn ask(
     access: &Access<'_>,
     deadline: Deadline,
 ) -> Result<Response<ureq::Body>, Error> {
-    let client = Client::of(socket);
+    let client = Client::of(socket, access.source.ca_file.as_deref());
     let mut retried = false;
     loop {
         let request = request(uri, access).map_err(|why| Error::Failed {
@@ -84,12 +71,12 @@ fn ask(
             url: location.to_string(),
             phase: error.to_string(),
         })?;
-        let connections = client.connections.load(Ordering::Relaxed);
+        let connections = client.connections();
         let request = client.agent.configure_request(request);
         match client.agent.run(request.timeout_global(Some(left)).build()) {
             Ok(response) => return Ok(response),
             Err(ureq::Error::Io(error)) if !retried && error.kind() != io::ErrorKind::TimedOut => {
-                retried = client.connections.load(Ordering::Relaxed) == connections;
+                retried = client.connections() == connections;
                 if !retried {
                     return Err(failure(location, ureq::Error::Io(error)));
                 }
@@ -206,146 +193,5 @@ fn failure(location: &Location, error: ureq::Error) -> Error {
             url,
             why: error.to_string(),
         },
-    }
-}
-
-/// An HTTP client and the connections that it keeps.
-struct Client {
-    agent: ureq::Agent,
-    /// How many connections it has made.
-    connections: Arc<AtomicU64>,
-}
-
-impl Client {
-    /// The client of this process for TCP, or for a unix socket.
-    fn of(socket: Option<&Path>) -> Arc<Client> {
-        type Clients = Vec<(Option<PathBuf>, Arc<Client>)>;
-        static CLIENTS: Mutex<Clients> = Mutex::new(Vec::new());
-
-        let mut clients = CLIENTS.lock();
-        if let Some((_, client)) = clients.iter().find(|(of, _)| of.as_deref() == socket) {
-            return client.clone();
-        }
-        if clients.len() >= MAX_CLIENTS {
-            clients.remove(0);
-        }
-        let client = Arc::new(Client::new(socket));
-        clients.push((socket.map(Path::to_owned), client.clone()));
-        client
-    }
-
-    fn new(socket: Option<&Path>) -> Self {
-        let config = Config::builder()
-            .http_status_as_error(false)
-            // Redirects are followed here, each one checked; a proxy of the environment is not the agent's to use.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!("concierge-courier/", env!("CARGO_PKG_VERSION")))
-            // The application is near: compressing would cost it more than it saves.
-            .accept_encoding("identity")
-            .max_idle_connections_per_host(1)
-            .max_idle_connections(MAX_CLIENTS)
-            .max_idle_age(KEPT_ALIVE)
-            .build();
-        let connections = Arc::new(AtomicU64::new(0));
-        let dialer = Dialer {
-            socket: socket.map(Path::to_owned),
-            connections: connections.clone(),
-        };
-        Client {
-            agent: ureq::Agent::with_parts(config, dialer, Lookup),
-            connections,
-        }
-    }
-}
-
-/// Looks names up within the deadline.
-#[derive(Debug)]
-struct Lookup;
-
-impl Resolver for Lookup {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
-        let found = net::resolve(host, Location::port(uri), Deadline::after(*timeout.after))?;
-        let mut addresses = self.empty();
-        for address in found.into_iter().take(16) {
-            // Whatever a name server says: localhost is this machine.
-            if host.eq_ignore_ascii_case("localhost") && !address.ip().is_loopback() {
-                let text = format!(
-                    "localhost resolves to {}, which is another machine",
-                    address.ip()
-                );
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text).into());
-            }
-            addresses.push(address);
-        }
-        if addresses.is_empty() {
-            return Err(ureq::Error::HostNotFound);
-        }
-        Ok(addresses)
-    }
-}
-
-/// Makes connections, over TCP or to one unix socket.
-#[derive(Debug)]
-struct Dialer {
-    socket: Option<PathBuf>,
-    connections: Arc<AtomicU64>,
-}
-
-impl Connector for Dialer {
-    type Out = Wire;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails,
-        _: Option<()>,
-    ) -> Result<Option<Wire>, ureq::Error> {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        let deadline = Deadline::after(*details.timeout.after);
-        let stream = match &self.socket {
-            Some(path) => Stream::Unix(net::connect_unix(path, deadline)?),
-            None => Stream::Tcp(net::connect(&details.addrs, None, deadline)?),
-        };
-        let config = details.config;
-        Ok(Some(Wire {
-            timed: Timed { stream, deadline },
-            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
-        }))
-    }
-}
-
-/// A connection as `ureq` uses it.
-#[derive(Debug)]
-struct Wire {
-    timed: Timed,
-    buffers: LazyBuffers,
-}
-
-impl Transport for Wire {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.timed.deadline = Deadline::after(*timeout.after);
-        Ok(self.timed.write_all(&self.buffers.output()[..amount])?)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.timed.deadline = Deadline::after(*timeout.after);
-        let read = self.timed.read(self.buffers.input_append_buf())?;
-        self.buffers.input_appended(read);
-        Ok(read > 0)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.timed.stream.is_idle()
     }
 }

@@ -1,9 +1,11 @@
 //! Where a body comes from: an application's HTTP endpoint, or a regular file.
 
 pub mod allow;
+mod client;
 mod file;
 mod http;
 mod location;
+mod trust;
 
 use std::path::PathBuf;
 
