@@ -97,7 +97,18 @@ impl Agent {
     pub(crate) fn start(pod: &Pod, server: Version, spec: &AgentSpec) -> Result<Self, Error> {
         let version = spec.version.unwrap_or(server);
         let image = zabbix_image(version).ensure()?;
-        let mut options = vec![format!("--network=container:{}", pod.name())];
+        Self::start_from(&image, pod, version, spec, Vec::new())
+    }
+
+    /// Starts an agent of this version from an image that has it, with further options of `docker run`.
+    pub(crate) fn start_from(
+        image: &str,
+        pod: &Pod,
+        version: Version,
+        spec: &AgentSpec,
+        mut options: Vec<String>,
+    ) -> Result<Self, Error> {
+        options.push(format!("--network=container:{}", pod.name()));
         if spec.module {
             let built = build::courier()?;
             options.push(format!("--volume={}:{MODULE}:ro", built.module.display()));
@@ -122,7 +133,7 @@ impl Agent {
                 .map(|(key, value)| (key.as_str(), value.clone())),
         );
         let container = Container::start(&Spec {
-            image: &image,
+            image,
             role: "agent",
             env,
             options,

@@ -79,6 +79,17 @@ pub enum Error {
         /// How cargo ended.
         status: std::process::ExitStatus,
     },
+    /// A push takes more instructions than it took.
+    #[error(
+        "a push takes {now:.1} instructions a value, and {committed:.1} are committed in benches/instructions.json: \
+         find what grew (the profiles are target/bench/callgrind.*.out), or accept it: cargo lab instructions --accept"
+    )]
+    Slower {
+        /// What was counted.
+        now: f64,
+        /// What is committed.
+        committed: f64,
+    },
     /// Tests left containers behind.
     #[error("containers were left behind: {}; remove them with: docker rm -f", containers.join(", "))]
     LeftBehind {

@@ -6,6 +6,7 @@
 mod agent;
 mod api;
 mod apps;
+pub mod bench;
 pub mod build;
 mod container;
 mod docker;

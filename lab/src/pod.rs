@@ -30,6 +30,11 @@ impl Pod {
         self.owner.name()
     }
 
+    /// The process id of the owner's PID 1, as the host counts.
+    pub(crate) fn host_pid(&self) -> u32 {
+        self.host_pid
+    }
+
     /// Runs a command in the server's container; its exit status is the caller's to judge.
     pub fn exec(&self, arguments: &[&str]) -> Result<Output, Error> {
         self.owner.exec(arguments)

@@ -56,6 +56,10 @@ const NEEDS: &[Need] = &[
         packages: &["perl"],
     },
     Need {
+        present: || program("valgrind"),
+        packages: &["valgrind"],
+    },
+    Need {
         present: libclang,
         packages: &["libclang-dev"],
     },

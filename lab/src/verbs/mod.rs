@@ -1,8 +1,10 @@
 //! One file per verb.
 
+mod bench;
 mod build;
 mod clean;
 mod demo;
+mod instructions;
 mod prepare;
 mod test;
 mod up;
@@ -24,6 +26,10 @@ pub enum Verb {
     Test(test::Test),
     /// Build libcourier.so and the command courier for every supported agent, and print where they are
     Build(build::Build),
+    /// Measure the courier beside other ways to deliver the same values
+    Bench(bench::Bench),
+    /// Count the instructions of a push, value by value
+    Instructions(instructions::Instructions),
     /// Remove the lab's images
     Clean(clean::Clean),
 }
@@ -36,6 +42,8 @@ impl Verb {
             Self::Prepare(prepare) => prepare.run(),
             Self::Test(test) => test.run(),
             Self::Build(build) => build.run(),
+            Self::Bench(bench) => bench.run(),
+            Self::Instructions(instructions) => instructions.run(),
             Self::Clean(clean) => clean.run(),
         }
     }
