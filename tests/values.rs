@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use lab::{App, Application, Lab};
 use serde_json::{Value, json};
+use support::stub::forwarder;
 use support::{Host, LARGE, dry_run, now, same, stats, template, wait_for};
 
 /// The macros that keep the server from pushing by itself.
@@ -200,6 +201,16 @@ fn the_seeds_load_of_2000_timers_arrives_whole_in_one_request() {
         .map(|sample| (sample.clock, sample.ns))
         .collect();
     assert_eq!(clocks.len(), 1, "one push, one clock");
+
+    let counted = forwarder(bench.lab.pod(), 10051);
+    let to = format!("127.0.0.1:{}", counted.port);
+    let push = ["courier", "push", &source, "--host", "load", "--to", &to];
+    let output = bench.lab.agent().exec(&push).unwrap();
+    assert_eq!(output.status.code(), Some(2), "some values have no item");
+    assert_eq!(counted.connections(), 1);
+    let taken = ["courier", "stats", &source, "processed"];
+    let output = bench.lab.agent().exec(&taken).unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "22000");
 }
 
 /// Names with each of Zabbix's special characters in every position, alone and in pairs.

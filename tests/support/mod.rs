@@ -3,6 +3,7 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub mod pki;
 pub mod stub;
 
 use std::collections::BTreeMap;

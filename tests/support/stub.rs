@@ -1,5 +1,6 @@
 //! Stand-ins that inject faults: servers that answer what no real one would.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,6 +15,30 @@ pub struct Stub {
     connections: Arc<AtomicUsize>,
 }
 
+/// Passes every connection on to a port of the same pod, and counts them.
+pub fn forwarder(pod: &lab::Pod, to: u16) -> Stub {
+    let listener = pod.listen(0).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let (count, pod) = (connections.clone(), pod.clone());
+    thread::spawn(move || {
+        for mut near in listener.incoming().flatten() {
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut far = pod.connect(to).unwrap();
+            let (mut back_from, mut back_to) =
+                (far.try_clone().unwrap(), near.try_clone().unwrap());
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut near, &mut far);
+            });
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut back_from, &mut back_to);
+                let _ = back_to.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    Stub { port, connections }
+}
+
 /// What a stub does with a connection.
 #[derive(Clone)]
 pub enum Behaviour {
@@ -23,8 +48,10 @@ pub enum Behaviour {
     Answers(Arc<Vec<u8>>),
     /// Answers these bytes, one a second.
     Drips(Arc<Vec<u8>>),
-    /// Answers this header and then zeros without end.
+    /// Answers this header and then blanks without end.
     Floods(&'static str),
+    /// Serves JSON by path, any number of requests to a connection.
+    Routes(Arc<BTreeMap<String, String>>),
 }
 
 impl Stub {
@@ -63,10 +90,37 @@ pub fn http(status: &str, content_type: &str, body: &[u8]) -> Behaviour {
     Behaviour::Answers(Arc::new([head.as_bytes(), body].concat()))
 }
 
+/// An HTTP server of JSON documents by path.
+pub fn routes(documents: &[(String, String)]) -> Behaviour {
+    Behaviour::Routes(Arc::new(documents.iter().cloned().collect()))
+}
+
+/// Answers one request of a kept connection; `None` when it has ended.
+fn route(stream: &mut (impl Read + Write), documents: &BTreeMap<String, String>) -> Option<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        request.push(byte[0]);
+    }
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let path = request.split(' ').nth(1)?;
+    let (status, body) = match documents.get(path) {
+        Some(body) => ("200 OK", body.as_str()),
+        None => ("404 Not Found", ""),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).ok()
+}
+
 // A peer that goes away is what the tests are about: its errors are not the stub's.
 fn behave(mut stream: impl Read + Write, behaviour: &Behaviour) {
     let mut request = [0; 65536];
     match behaviour {
+        Behaviour::Routes(documents) => while route(&mut stream, documents).is_some() {},
         Behaviour::Silent => while stream.read(&mut request).is_ok_and(|read| read > 0) {},
         Behaviour::Answers(bytes) => {
             let _ = stream.read(&mut request);
