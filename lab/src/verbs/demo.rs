@@ -190,22 +190,17 @@ impl Seen {
         let Some(push) = item(items, "courier.push[") else {
             return;
         };
-        if push.last_clock <= self.pushed {
+        let (Some(values), Some(processed)) = (stat(items, "values"), stat(items, "processed"))
+        else {
+            return;
+        };
+        // Each is polled in its own moment: only those that came after a push speak of it.
+        if push.last_clock <= self.pushed
+            || values.last_clock.min(processed.last_clock) < push.last_clock
+        {
             return;
         }
         self.pushed = push.last_clock;
-        let stat = |field: &str| {
-            let item = items.iter().find(|item| {
-                item.key.starts_with("courier.stats[") && item.key.ends_with(&format!(",{field}]"))
-            });
-            item.map_or("?", |item| {
-                if item.last_value.is_empty() {
-                    "?"
-                } else {
-                    &item.last_value
-                }
-            })
-        };
         let filled = items
             .iter()
             .filter(|item| item.discovered && item.last_clock > 0)
@@ -219,8 +214,7 @@ impl Seen {
         let took: f64 = push.last_value.parse().unwrap_or_default();
         println!(
             "pushed in {took:.1} ms; {} values, {} of them have an item; {filled} of {made} items hold values",
-            stat("values"),
-            stat("processed"),
+            values.last_value, processed.last_value,
         );
         for item in arrivals(items, push.last_clock) {
             println!("    {:<50} {}", item.key, item.last_value);
@@ -258,6 +252,13 @@ fn arrivals(items: &[Item], clock: i64) -> Vec<&Item> {
             .or_insert(item);
     }
     kinds.into_values().collect()
+}
+
+fn stat<'a>(items: &'a [Item], field: &str) -> Option<&'a Item> {
+    let end = format!(",{field}]");
+    items
+        .iter()
+        .find(|item| item.key.starts_with("courier.stats[") && item.key.ends_with(&end))
 }
 
 fn item<'a>(items: &'a [Item], key: &str) -> Option<&'a Item> {
