@@ -205,7 +205,7 @@ impl Seen {
             .iter()
             .filter(|item| item.discovered && item.last_clock > 0)
             .count();
-        self.steady = if filled == self.filled {
+        self.steady = if filled > 0 && filled == self.filled {
             self.steady + 1
         } else {
             0
