@@ -50,8 +50,12 @@ impl<'a> Rows<'a> {
         self.json.push('"');
         self.field("NAME", series.name);
         self.field("TYPE", series.kind.name());
-        let end = text.char_indices().nth(TITLE_CHARS);
-        self.field("TITLE", end.map_or(text, |(end, _)| &text[..end]));
+        match text.char_indices().nth(TITLE_CHARS) {
+            Some((end, _)) => self.field("TITLE", &text[..end]),
+            // A prototype whose name is the title alone makes no item of a blank one.
+            None if text.trim().is_empty() => self.field("TITLE", &format!("\"{text}\"")),
+            None => self.field("TITLE", text),
+        }
         if !series.help.is_empty() {
             self.field("HELP", series.help);
         }
@@ -161,6 +165,13 @@ mod tests {
                 "{#LABEL.HTTP_PATH}": "/", "{#LABEL.LE}": "0.5",
             }])
         );
+    }
+
+    #[test]
+    fn a_blank_name_has_a_title_that_an_item_can_have() {
+        let rows = rows(Style::Concierge, &[Series::plain(Kind::Gauge, " ")]);
+        assert_eq!(rows[0]["{#GAUGE}"], " ");
+        assert_eq!(rows[0]["{#TITLE}"], "\" \"");
     }
 
     #[test]
