@@ -29,28 +29,25 @@ VALUE = Field("value", "value")
 COUNT = Field("count", "count")
 SUM = Field("sum", "sum")
 
-
-def distribution(units):
-    """Dropwizard's statistics of a distribution: those that one looks at, and those that are there to be switched on."""
-    return [
-        Field("min", "min", units),
-        Field("mean", "mean", units),
-        Field("max", "max", units),
-        Field("p50", "p50", units),
-        Field("p75", "p75", units),
-        Field("p95", "p95", units),
-        Field("p98", "p98", units, False),
-        Field("p99", "p99", units),
-        Field("p999", "p99.9", units),
-        Field("stddev", "standard deviation", units, False),
-    ]
-
+# Dropwizard's statistics of a distribution: those that one looks at, and those that are there to be switched on.
+DISTRIBUTION = [
+    Field("min", "min"),
+    Field("mean", "mean"),
+    Field("max", "max"),
+    Field("p50", "p50"),
+    Field("p75", "p75"),
+    Field("p95", "p95"),
+    Field("p98", "p98", discover=False),
+    Field("p99", "p99"),
+    Field("p999", "p99.9"),
+    Field("stddev", "standard deviation", discover=False),
+]
 
 RATES = [
     Field("m1_rate", "rate over 1 minute"),
     Field("m5_rate", "rate over 5 minutes"),
-    Field("m15_rate", "rate over 15 minutes", "", False),
-    Field("mean_rate", "mean rate", "", False),
+    Field("m15_rate", "rate over 15 minutes", discover=False),
+    Field("mean_rate", "mean rate", discover=False),
 ]
 
 TEMPLATES = [
@@ -61,15 +58,15 @@ TEMPLATES = [
         prefix="",
         rules=[
             # Eleven of a timer's fifteen values make items.
-            Rule("timer", "timers", [COUNT, *RATES, *distribution("s")]),
+            Rule("timer", "timers", [COUNT, *RATES, *DISTRIBUTION]),
             Rule("gauge", "gauges", [VALUE]),
             Rule("counter", "counters", [COUNT]),
             Rule("meter", "meters", [COUNT, *RATES]),
-            Rule("histogram", "histograms", [COUNT, *distribution("")]),
+            Rule("histogram", "histograms", [COUNT, *DISTRIBUTION]),
             Rule("text", "texts", [VALUE]),
         ],
         panels=[Panel("timer", "p99"), Panel("timer", "m1_rate"), Panel("meter", "m1_rate"), Panel("gauge", "value")],
-        notes="Durations are shown in seconds, which is what Dropwizard serves unless its durationUnit is set; rates are per second.",
+        notes="Durations and rates are in the units of the application (duration_units and rate_units in its JSON), which Zabbix is not told.",
     ),
     Template(
         name="Prometheus",
@@ -85,7 +82,7 @@ TEMPLATES = [
             Rule("bucket", "histogram buckets", [COUNT]),
             Rule("quantile", "summary quantiles", [VALUE]),
         ],
-        panels=[Panel("gauge", "value"), Panel("counter", "count"), Panel("quantile", "value"), Panel("histogram", "count")],
+        panels=[Panel("gauge", "value"), Panel("counter", "count"), Panel("histogram", "count"), Panel("quantile", "value")],
         notes="A histogram makes one item for each of its buckets: where that is too much, disable the rule of the buckets.",
     ),
     Template(
@@ -99,10 +96,10 @@ TEMPLATES = [
                 "timers",
                 [
                     COUNT,
-                    Field("total", "total time", "s"),
-                    Field("max", "max", "s"),
+                    Field("total", "total time", "{#UNIT}"),
+                    Field("max", "max", "{#UNIT}"),
                     Field("active", "active tasks"),
-                    Field("duration", "duration of active tasks", "s"),
+                    Field("duration", "duration of active tasks", "{#UNIT}"),
                 ],
             ),
             Rule("gauge", "gauges", [VALUE]),
@@ -111,7 +108,7 @@ TEMPLATES = [
             Rule("untyped", "untyped metrics", [VALUE]),
         ],
         panels=[Panel("timer", "max"), Panel("timer", "count"), Panel("gauge", "value"), Panel("counter", "count")],
-        notes="A timer has count, total time and max; a long task timer has active tasks and their duration. Durations are in seconds.",
+        notes="A timer has count, total time and max; a long task timer has active tasks and their duration.",
     ),
 ]
 
@@ -386,7 +383,7 @@ def courier_screen(names):
     return screen(
         names.courier,
         [
-            screen_item(GRAPH, {"name": f"{names.courier}: {graph}", "host": names.template}, x, 0, height=400)
+            screen_item(GRAPH, {"name": f"{names.courier}: {graph}", "host": names.template}, x, 0, height=340)
             for x, graph in enumerate(["time of a push", "values of a push"])
         ],
     )

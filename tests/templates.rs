@@ -1,8 +1,15 @@
 //! The templates import into every supported version of Zabbix, and serve one host together.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
-use lab::{Lab, Version};
+use lab::{App, Lab, Version};
 use serde_json::{Value, json};
 
 const NAMES: [&str; 3] = ["Dropwizard", "Prometheus", "Actuator"];
@@ -33,6 +40,103 @@ fn they_import_into_6_0_and_serve_one_host_together() {
 #[test]
 fn they_import_into_7_0_and_serve_one_host_together() {
     import_and_link(Version::V7_0);
+}
+
+#[test]
+fn discovery_makes_every_item_of_all_three_on_one_host_and_no_trigger_fires() {
+    let lab = Lab::builder().start().unwrap();
+    let apps =
+        [App::Dropwizard, App::NodeExporter, App::Pyctuator].map(|app| lab.start_app(app).unwrap());
+    import(&lab);
+    let sources: Vec<(String, String)> = NAMES
+        .iter()
+        .zip(&apps)
+        .flat_map(|(name, app)| {
+            let own = |what: &str| format!("{{$COURIER.{}.{what}}}", name.to_uppercase());
+            [
+                (own("SOURCE"), app.url()),
+                (own("INTERVAL.PUSH"), "5s".into()),
+            ]
+        })
+        .collect();
+    let macros: Vec<(&str, &str)> = sources.iter().map(|(a, b)| (&**a, &**b)).collect();
+    let templates = NAMES.map(|name| format!("Concierge Courier {name}"));
+    let templates: Vec<&str> = templates.iter().map(String::as_str).collect();
+    let host = lab
+        .api()
+        .create_host("lab", &["Lab"], &templates, &macros)
+        .unwrap();
+
+    let mut expected = Vec::from_iter(NAMES.iter().zip(&apps).flat_map(|(name, app)| {
+        let rows = lab.agent().get(&format!("courier.discover[{}]", app.url()));
+        let rows: Value = serde_json::from_str(&rows.unwrap()).unwrap();
+        expanded(&lab, name, rows.as_array().unwrap())
+    }));
+    expected.sort();
+    assert!(expected.len() > 500, "only {expected:?}");
+
+    // A passive item is first asked for within a minute; then the items are made, and a further push fills them.
+    let deadline = Instant::now() + Duration::from_secs(240);
+    loop {
+        let items = lab.api().items(&host).unwrap();
+        let mut made: Vec<String> = items
+            .iter()
+            .filter(|item| item.discovered)
+            .map(|item| item.name.clone())
+            .collect();
+        made.sort();
+        let pushed = items
+            .iter()
+            .filter(|item| item.name.ends_with(": values processed"))
+            .filter(|item| item.last_value.parse().unwrap_or(0) > 0)
+            .count();
+        if made == expected && pushed == NAMES.len() {
+            let broken: Vec<_> = items.iter().filter(|item| !item.error.is_empty()).collect();
+            assert_eq!(broken, Vec::<&lab::Item>::new());
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{pushed} pushed; expected {expected:#?}, made {made:#?}",
+        );
+        thread::sleep(Duration::from_secs(1));
+    }
+
+    let get = |method: &str, params: Value| lab.api().call(method, params).unwrap();
+    let problems = get("problem.get", json!({"hostids": host, "recent": true}));
+    assert_eq!(problems, json!([]));
+    let rules = get(
+        "discoveryrule.get",
+        json!({"hostids": host, "output": ["name", "error"]}),
+    );
+    for rule in rules.as_array().unwrap() {
+        assert_eq!(rule["error"], "", "{rule}");
+    }
+}
+
+/// The names of the items that a template's prototypes make of discovery rows.
+fn expanded(lab: &Lab, name: &str, rows: &[Value]) -> Vec<String> {
+    let template = json!({"filter": {"host": format!("Concierge Courier {name}")}});
+    let id = &lab.api().call("template.get", template).unwrap()[0]["templateid"];
+    let params = json!({"templateids": id, "filter": {"discover": 0}, "output": ["name", "key_"]});
+    let prototypes = lab.api().call("itemprototype.get", params).unwrap();
+    let prototypes = prototypes.as_array().unwrap();
+    assert!(!prototypes.is_empty());
+    let mut names = Vec::new();
+    for row in rows {
+        let start = format!("{}[", row["{#TYPE}"].as_str().unwrap());
+        for prototype in prototypes {
+            if prototype["key_"].as_str().unwrap().starts_with(&start) {
+                let (name, title) = (&prototype["name"], &row["{#TITLE}"]);
+                names.push(
+                    name.as_str()
+                        .unwrap()
+                        .replace("{#TITLE}", title.as_str().unwrap()),
+                );
+            }
+        }
+    }
+    names
 }
 
 fn import_and_link(version: Version) {
