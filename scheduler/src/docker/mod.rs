@@ -61,15 +61,14 @@ impl Address {
 /// A connection to one engine.
 #[derive(Clone)]
 pub struct Engine {
-    /// The client, whose API version suits the engine.
+    /// The client.
     pub api: Docker,
     /// Where the engine is.
     pub address: Address,
 }
 
 impl Engine {
-    /// Connects, with TLS where there are credentials, and agrees on the API's version.
-    /// No request takes longer than `limit`.
+    /// Connects, with TLS where there are credentials. No request takes longer than `limit`.
     pub async fn connect(
         address: &Address,
         pems: Option<&Pems>,
@@ -91,8 +90,10 @@ impl Engine {
         };
         let failed = |source| Error::explain(address, "cannot reach the engine", source);
         let api = client.map_err(failed)?.with_timeout(limit);
+        // There is no version to agree on: Bollard's requests name none, and the engine takes them as its own.
+        api.ping().await.map_err(failed)?;
         Ok(Self {
-            api: api.negotiate_version().await.map_err(failed)?,
+            api,
             address: address.clone(),
         })
     }

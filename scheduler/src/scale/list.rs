@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::outcome::print_json;
 use super::session::{Service, Session, Zabbix};
-use super::{Deadline, Error, compose, print_json, swarm};
+use super::{Deadline, Error, compose, swarm};
 use crate::cli;
 use crate::environment::Environment;
 use crate::report::Exit;
@@ -66,7 +67,7 @@ pub async fn list(verb: &cli::List, environment: &Environment) -> Result<Exit, E
     for service in found {
         listing.services.push(match service {
             Service::Compose(service) => composed(service),
-            Service::Swarm(service) => swarmed(&session, service).await?,
+            Service::Swarm(service) => swarmed(&session, *service).await?,
         });
     }
     if let Some(zabbix) = zabbix {

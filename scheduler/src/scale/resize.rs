@@ -6,10 +6,10 @@ use super::plan::Decision;
 use super::session::{Service, Session, Zabbix};
 use super::state::State;
 use super::vertical::{self, Resource};
-use super::{Deadline, Error, describe, finish};
+use super::{Deadline, Error, outcome};
 use crate::cli::{self, Amount, Direction};
 use crate::environment::Environment;
-use crate::report::{Answer, Exit, Outcome, Quantity};
+use crate::report::{Answer, Exit, Quantity};
 use crate::settings;
 
 /// Raises or lowers a limit.
@@ -29,7 +29,7 @@ pub async fn resize(verb: &cli::Resize, environment: &Environment) -> Exit {
     let mut zabbix = None;
     let result = try_resize(verb, environment, &mut zabbix, &mut answer).await;
     answer.elapsed_ms = begun.elapsed().as_millis();
-    finish(answer, result, zabbix, verb.action.json, environment).await
+    outcome::finish(answer, result, zabbix, verb.action.json, environment).await
 }
 
 async fn try_resize(
@@ -85,7 +85,7 @@ async fn once(
     let (resource, _) = verb.amount.parts();
     let (engine, settings) = (&session.engine, &session.settings);
     let service = session.locate().await?.ok_or_else(|| session.missing())?;
-    describe(answer, Some(&service), settings);
+    outcome::found(answer, Some(&service), settings);
     let current = match &service {
         Service::Compose(service) => vertical::compose_limit(engine, service, resource).await?,
         Service::Swarm(service) => vertical::swarm_limit(service, resource),
@@ -101,29 +101,19 @@ async fn once(
     };
     answer.from = Some(shown(resource, current));
     answer.target = answer.from.clone();
-    let target = match vertical::decide(
-        verb.direction,
-        verb.amount,
-        current,
-        in_use,
-        settings.ceiling,
-    )? {
-        _ if settings.rules.paused => {
-            (answer.result, answer.reason) = (Outcome::Held, "scaling is paused".to_owned());
-            return Ok(());
-        }
-        Decision::Change(target, reason) => {
-            (answer.result, answer.reason) = (Outcome::Done, reason);
-            target
-        }
-        Decision::Already(reason) => {
-            (answer.result, answer.reason) = (Outcome::Unchanged, reason);
-            return Ok(());
-        }
-        Decision::Held(reason) => {
-            (answer.result, answer.reason) = (Outcome::Held, reason);
-            return Ok(());
-        }
+    let decision = if settings.rules.paused {
+        Decision::Held("scaling is paused".to_owned())
+    } else {
+        vertical::decide(
+            verb.direction,
+            verb.amount,
+            current,
+            in_use,
+            settings.ceiling,
+        )?
+    };
+    let Some(target) = outcome::decided(answer, decision) else {
+        return Ok(());
     };
     answer.target = Some(shown(resource, Some(target)));
     if verb.action.dry_run {

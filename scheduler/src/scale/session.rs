@@ -43,7 +43,7 @@ pub enum Service {
     /// In a Compose project.
     Compose(compose::Service),
     /// In a Swarm.
-    Swarm(swarm::Service),
+    Swarm(Box<swarm::Service>),
 }
 
 impl Zabbix {
@@ -188,21 +188,16 @@ impl Session {
     pub async fn locate(&self) -> Result<Option<Service>, Error> {
         let (settings, engine) = (&self.settings, &self.engine);
         let (project, name) = (settings.project.as_deref(), settings.service.as_str());
-        let composed = async {
-            match settings.engine {
-                Some(cli::Engine::Swarm) => Ok(Vec::new()),
-                _ => compose::find(engine, project, Some(name)).await,
-            }
+        // One after the other: a second connection costs more than it saves.
+        let composed = match settings.engine {
+            Some(cli::Engine::Swarm) => Vec::new(),
+            _ => compose::find(engine, project, Some(name)).await?,
         };
-        let swarmed = async {
-            match settings.engine {
-                Some(cli::Engine::Compose) => Ok(None),
-                chosen => swarm::find(engine, project, name, chosen.is_some()).await,
-            }
+        let swarmed = match settings.engine {
+            Some(cli::Engine::Compose) => None,
+            chosen => swarm::find(engine, project, name, chosen.is_some()).await?,
         };
-        let (composed, swarmed) = tokio::try_join!(composed, swarmed)?;
-        let several = composed.len() > 1;
-        if several {
+        if composed.len() > 1 {
             let projects: Vec<&str> = composed
                 .iter()
                 .map(|service| service.project.as_str())
@@ -215,7 +210,7 @@ impl Session {
         match (composed.into_iter().next(), swarmed) {
             (Some(_), Some(_)) => Err(Error::BothEngines(name.to_owned())),
             (Some(service), None) => Ok(Some(Service::Compose(service))),
-            (None, swarmed) => Ok(swarmed.map(Service::Swarm)),
+            (None, swarmed) => Ok(swarmed.map(Box::new).map(Service::Swarm)),
         }
     }
 

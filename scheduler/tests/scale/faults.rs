@@ -143,7 +143,7 @@ fn memory_that_is_used_is_not_taken_away_and_its_lack_is_told() {
     let limit = stage.inspect("shop_web_1")["HostConfig"]["Memory"]
         .as_u64()
         .unwrap();
-    assert!(limit >= 24 << 20 && limit < 128 << 20, "{limit}: {run:?}");
+    assert!((24 << 20..128 << 20).contains(&limit), "{limit}: {run:?}");
     assert!(
         run.json()["reason"].as_str().unwrap().contains("in use"),
         "{run:?}"

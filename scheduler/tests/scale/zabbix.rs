@@ -175,13 +175,10 @@ impl Loop {
         let audit = self
             .as_zabbix(&["cat", "/var/lib/concierge/audit.jsonl"])
             .stdout;
-        let lines = audit
+        let mut lines = audit
             .lines()
             .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines
-            .filter(|line| line["component"] == component)
-            .next_back()
-            .unwrap()
+        lines.rfind(|line| line["component"] == component).unwrap()
     }
 
     /// Runs a command as the server's own user.

@@ -15,13 +15,28 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::replica::{self, Replica};
 use super::{Instance, Plan, Service, State, find};
 use crate::docker::{Engine, is_gone};
-use crate::scale::{Change, Deadline, Error};
+use crate::scale::{Deadline, Error};
 
 /// How many containers are made, started or stopped at the same time.
 const PARALLEL: usize = 16;
 /// The engine's own grace, where a service sets none.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
+
+/// How far an execution came.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// The containers that were started.
+    pub started: Vec<String>,
+    /// The containers that were removed.
+    pub removed: Vec<String>,
+    /// The containers that were told to stop and have not yet.
+    pub stopping: Vec<String>,
+    /// The containers that may be half made.
+    pub unfinished: Vec<String>,
+    /// What went wrong first.
+    pub error: Option<Error>,
+}
 
 /// Does what `plan` says, until the deadline, and says how far it came.
 pub async fn execute(
@@ -150,7 +165,7 @@ struct Run<'a> {
 
 enum Task<'a> {
     Start(&'a Instance),
-    Make(Replica),
+    Make(Box<Replica>),
     Remove(&'a Instance),
 }
 
@@ -167,7 +182,7 @@ impl Run<'_> {
         let tasks = start
             .into_iter()
             .map(Task::Start)
-            .chain(made.into_iter().map(Task::Make));
+            .chain(made.into_iter().map(Box::new).map(Task::Make));
         let tasks = tasks.chain(remove.into_iter().map(Task::Remove));
         stream::iter(tasks)
             .for_each_concurrent(PARALLEL, async |task| {
@@ -192,7 +207,7 @@ impl Run<'_> {
             }
             Task::Make(replica) => {
                 let name = replica.name.clone();
-                self.make(replica).await?;
+                self.make(*replica).await?;
                 self.unsettled.borrow_mut().remove(&name);
                 self.change.borrow_mut().started.push(name);
             }
