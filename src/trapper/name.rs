@@ -1,12 +1,27 @@
 //! Names in certificates as RFC 4514 writes them, and as Zabbix compares them.
+//!
+//! RFC 4514 turns the order of a certificate round. Zabbix does so with OpenSSL; with GnuTLS, as in Debian, it keeps
+//! the order.
 
 use openssl::nid::Nid;
-use openssl::x509::X509NameRef;
+use openssl::x509::{X509NameEntryRef, X509NameRef};
 
 /// The name as text, the most special part first: `CN=server,OU=ops,O=Example`.
 pub fn text(name: &X509NameRef) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for entry in name.entries() {
+    let mut parts = parts(name);
+    parts.reverse();
+    parts.join(",")
+}
+
+/// Whether `text` is the name, in either order.
+pub fn is(name: &X509NameRef, text: &str) -> bool {
+    let parts = parts(name);
+    let turned: Vec<&str> = parts.iter().rev().map(String::as_str).collect();
+    parts.join(",") == text || turned.join(",") == text
+}
+
+fn parts(name: &X509NameRef) -> Vec<String> {
+    let part = |entry: &X509NameEntryRef| {
         let object = entry.object();
         let kind = match object.nid() {
             Nid::UNDEF => object.to_string(),
@@ -18,10 +33,9 @@ pub fn text(name: &X509NameRef) -> String {
             Ok(text) => escaped(&text),
             Err(_) => escaped(&String::from_utf8_lossy(entry.data().as_slice())),
         };
-        parts.push(format!("{kind}={value}"));
-    }
-    parts.reverse();
-    parts.join(",")
+        format!("{kind}={value}")
+    };
+    name.entries().map(part).collect()
 }
 
 fn escaped(value: &str) -> String {
@@ -42,27 +56,34 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openssl::x509::X509NameBuilder;
+    use openssl::x509::{X509Name, X509NameBuilder};
 
-    fn written(entries: &[(&str, &str)]) -> String {
+    fn name(entries: &[(&str, &str)]) -> X509Name {
         let mut name = X509NameBuilder::new().unwrap();
         for (kind, value) in entries {
             name.append_entry_by_text(kind, value).unwrap();
         }
-        text(&name.build())
+        name.build()
     }
 
     #[test]
     fn the_most_special_part_comes_first() {
-        let name = [("C", "DE"), ("O", "Größe"), ("OU", "ops"), ("CN", "server")];
-        assert_eq!(written(&name), "CN=server,OU=ops,O=Größe,C=DE");
+        let name = name(&[("C", "DE"), ("O", "Größe"), ("CN", "server")]);
+        assert_eq!(text(&name), "CN=server,O=Größe,C=DE");
+    }
+
+    #[test]
+    fn either_order_is_the_name() {
+        let name = name(&[("C", "DE"), ("O", "a"), ("CN", "b")]);
+        assert!(is(&name, "CN=b,O=a,C=DE") && is(&name, "C=DE,O=a,CN=b"));
+        assert!(!is(&name, "O=a,C=DE,CN=b") && !is(&name, "CN=b") && !is(&name, ""));
     }
 
     #[test]
     fn what_parts_a_name_is_escaped_in_its_values() {
-        let name = [("O", "a, b+c; \"d\" <e>\\"), ("CN", "#1 "), ("OU", " x\n")];
+        let name = name(&[("O", "a, b+c; \"d\" <e>\\"), ("CN", "#1 "), ("OU", " x\n")]);
         assert_eq!(
-            written(&name),
+            text(&name),
             r#"OU=\ x\0A,CN=\#1\ ,O=a\, b\+c\; \"d\" \<e\>\\"#
         );
     }

@@ -153,11 +153,12 @@ impl Client {
                 ),
             ];
             for (what, found, parameter, wanted) in names {
-                let found = name::text(found);
-                if let Some(wanted) = wanted.as_ref().filter(|wanted| **wanted != found) {
+                if let Some(wanted) = wanted
+                    && !name::is(found, wanted)
+                {
                     return Err(Error::Name {
                         what,
-                        found,
+                        found: name::text(found),
                         parameter,
                         wanted: wanted.clone(),
                     });
