@@ -16,6 +16,15 @@ pub struct Difference {
     pub to: Value,
 }
 
+impl Difference {
+    /// Whether it lies in this field of the object, or deeper inside.
+    pub fn is_in(&self, field: &str) -> bool {
+        self.field
+            .strip_prefix(field)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '[']))
+    }
+}
+
 /// Lists inside exported objects of which an import leaves alone what it does not name.
 const KEPT: &[&str] = &[
     "items",

@@ -115,7 +115,8 @@ pub fn from_files(files: &Files) -> Result<(Snapshot, Vec<String>), Error> {
                         Some(names) => legacy::normalise(kind, object, names, &mut lost),
                         None => object,
                     };
-                    snapshot.insert(kind.part(), name(kind, &object, version), object);
+                    let name = name(kind, &object, version);
+                    snapshot.insert(kind.part(), name, without_name(object));
                 }
             }
         }
@@ -189,6 +190,14 @@ fn name(kind: &Kind, object: &Value, version: Version) -> String {
     let field = kind.target().name_field(version);
     let name = object.get("$name").or_else(|| object.get(field?));
     name.and_then(Value::as_str).unwrap_or(kind.name).to_owned()
+}
+
+/// The object without what was added to tell it apart.
+fn without_name(mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("$name");
+    }
+    object
 }
 
 fn kind_of(file: &str) -> Option<&'static Kind> {

@@ -11,7 +11,7 @@ use crate::zabbix::{Request, Version};
 pub fn request(
     part: Part,
     export: &Export,
-    objects: &[&Value],
+    objects: &[Value],
     beside: &[(&str, &Value)],
     documents: &Snapshot,
     version: Version,
@@ -38,6 +38,17 @@ pub fn request(
     {
         let maps: Vec<&Value> = maps.values().collect();
         sections.insert("value_maps".into(), json!(maps));
+    }
+    // Zabbix looks for the icons of a map among the images of the same document.
+    if part.kind == "map"
+        && let Some(images) = kinds::by_name("image").and_then(|kind| documents.of_kind(kind))
+    {
+        let text = json!(objects).to_string();
+        let used = images
+            .iter()
+            .filter(|(name, _)| text.contains(&json!({"name": name}).to_string()));
+        let used: Vec<&Value> = used.map(|(_, image)| image).collect();
+        sections.insert("images".into(), json!(used));
     }
     let source = json!({"zabbix_export": sections}).to_string();
     Request::new(

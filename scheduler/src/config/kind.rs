@@ -65,8 +65,12 @@ pub struct Api {
     pub target: &'static Target,
     /// The parameters of its get.
     pub get: fn(Version) -> Value,
-    /// From what get answers to what create takes, where the two differ.
+    /// From what get answers to the form that is kept, before names take the place of ids.
+    pub inward: Option<fn(&mut Value)>,
+    /// From the form that is kept to what create takes, where the two differ.
     pub outward: Option<fn(&mut Value, Version)>,
+    /// Whether an update carries only the fields that differ.
+    pub changes_only: bool,
 }
 
 /// A field that holds the id of another object.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::kind::Kind;
+use super::kind::{Form, Kind};
 use super::names::{self, Names, each_reference, roots};
 use super::path;
 use super::secrets::FIELDS;
@@ -65,6 +65,11 @@ const ORDERED: &[&str] = &[
 /// From what a server answered to the form that is kept: names for ids, no states, sets sorted.
 pub fn normalise(kind: &Kind, mut object: Value, names: &Names) -> (Value, Vec<Dangling>) {
     let mut dangling = Vec::new();
+    if let Form::Objects(api) | Form::Aspect(api) | Form::Setting(api) = &kind.form
+        && let Some(inward) = api.inward
+    {
+        inward(&mut object);
+    }
     each_reference(kind, &mut object, &mut |reference, value| {
         let Some(id) = id(value) else { return };
         if id == "0" || id.is_empty() {

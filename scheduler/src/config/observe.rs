@@ -186,7 +186,11 @@ fn name(kind: &Kind, object: &Value, names: &Names) -> String {
         .map_or_else(|| kind.name.to_owned(), names::text)
 }
 
-/// Hosts without encryption are the rule, and are not listed.
+/// Hosts without encryption and services with nothing below are the rule, and are not listed.
 fn is_default(kind: &Kind, object: &Value) -> bool {
-    kind.name == "host_encryption" && object["tls_connect"] == "1" && object["tls_accept"] == "1"
+    match kind.name {
+        "host_encryption" => object["tls_connect"] == "1" && object["tls_accept"] == "1",
+        "service_link" => object["dependencies"] == json!([]),
+        _ => false,
+    }
 }

@@ -12,7 +12,7 @@ use super::names::{self, Names};
 use super::normal::localise;
 use super::plan::{Change, Plan, Step, layers};
 use super::progress::Progress;
-use super::secrets::{Missing, State};
+use super::secrets::{self, Missing, State};
 use super::snapshot::Snapshot;
 use crate::zabbix::{Client, Error, Request};
 
@@ -189,7 +189,8 @@ impl Restore<'_> {
         let Some(first) = steps.first() else {
             return Ok(Value::Null);
         };
-        let objects: Vec<&Value> = steps.iter().filter_map(Step::object).collect();
+        let mut objects: Vec<Value> = steps.iter().filter_map(Step::object).cloned().collect();
+        objects.iter_mut().for_each(secrets::blank);
         let along: Vec<(&str, &Value)> = along
             .iter()
             .filter_map(|step| Some((step.part.beside, step.object()?)))
@@ -280,11 +281,14 @@ impl Restore<'_> {
         create: bool,
         made_up: &mut Vec<Missing>,
     ) -> Result<Value, String> {
-        let object = step.object().cloned().unwrap_or_default();
-        let mut object = localise(kind, object, &self.names).map_err(|error| error.to_string())?;
-        if let Some(fields) = object.as_object_mut() {
-            fields.remove("$name");
+        let mut object = step.object().cloned().unwrap_or_default();
+        secrets::blank(&mut object);
+        if let (true, Change::Update(_, differences), Some(fields)) =
+            (api.changes_only, &step.change, object.as_object_mut())
+        {
+            fields.retain(|field, _| differences.iter().any(|other| other.is_in(field)));
         }
+        let mut object = localise(kind, object, &self.names).map_err(|error| error.to_string())?;
         if let Some(outward) = api.outward {
             outward(&mut object, self.client.version());
         }

@@ -51,12 +51,15 @@ pub const FIELDS: &[&str] = &[
     "token",
 ];
 
+/// Lists of names and values, of which the names tell whether the values are secret.
+const PAIRS: &[&str] = &["parameters", "headers"];
+
 static PRIVATE_KEY: LazyLock<Regex> =
     LazyLock::new(|| pattern("-----BEGIN [A-Z ]*PRIVATE KEY-----"));
 static MACRO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\{.*\}$"));
 static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| pattern("^<.*>$"));
 static SPEAKING_NAME: LazyLock<Regex> =
-    LazyLock::new(|| pattern("(?i)token|secret|passw|api_?key"));
+    LazyLock::new(|| pattern("(?i)token|secret|passw|api_?key|authorization"));
 
 fn pattern(text: &str) -> Regex {
     // The patterns are constants of this file, and its tests compile each.
@@ -70,7 +73,9 @@ pub fn leave_out(object: &mut Value) -> Vec<String> {
         let Some(value) = fields.get(field).and_then(Value::as_str) else {
             return;
         };
-        if !is_secret(fields, field, value) {
+        let list = place.rsplit_once('[').map_or("", |(list, _)| list);
+        let list = list.rsplit('/').next().unwrap_or_default();
+        if !is_secret(list, fields, field, value) {
             return;
         }
         if !value.is_empty() {
@@ -110,15 +115,41 @@ pub fn unreadable(object: &mut Value) -> Vec<String> {
 
 /// Gives `desired` the secrets that it lacks and `observed` has, so that an update does not blank them.
 pub fn fill_in(desired: &mut Value, observed: &Value) {
+    fill_in_list("", desired, observed);
+}
+
+/// Gives pairs whose value was left out an empty one, without which Zabbix does not take them.
+pub fn blank(object: &mut Value) {
+    match object {
+        Value::Object(fields) => {
+            for (field, inner) in fields {
+                if let Value::Array(pairs) = inner
+                    && PAIRS.contains(&field.as_str())
+                {
+                    for pair in pairs.iter_mut().filter_map(Value::as_object_mut) {
+                        if pair.len() == 1 && pair.contains_key("name") {
+                            pair.insert("value".to_owned(), Value::String(String::new()));
+                        }
+                    }
+                }
+                blank(inner);
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(blank),
+        _ => {}
+    }
+}
+
+fn fill_in_list(list: &str, desired: &mut Value, observed: &Value) {
     match (desired, observed) {
         (Value::Object(desired), Value::Object(observed)) => {
             for (field, value) in observed {
                 match desired.get_mut(field) {
-                    Some(inner) => fill_in(inner, value),
+                    Some(inner) => fill_in_list(field, inner, value),
                     None => {
                         if value
                             .as_str()
-                            .is_some_and(|text| is_secret(observed, field, text))
+                            .is_some_and(|text| is_secret(list, observed, field, text))
                         {
                             desired.insert(field.clone(), value.clone());
                         }
@@ -131,7 +162,7 @@ pub fn fill_in(desired: &mut Value, observed: &Value) {
                 let name = label(element);
                 let same = observed.iter().find(|other| label(other) == name);
                 if let Some(same) = same {
-                    fill_in(element, same);
+                    fill_in_list(list, element, same);
                 }
             }
         }
@@ -140,17 +171,16 @@ pub fn fill_in(desired: &mut Value, observed: &Value) {
 }
 
 /// Whether this field must not lie in a file. A macro is no secret, for its value is elsewhere.
-fn is_secret(fields: &Map<String, Value>, field: &str, value: &str) -> bool {
+fn is_secret(list: &str, fields: &Map<String, Value>, field: &str, value: &str) -> bool {
     if PRIVATE_KEY.is_match(value) {
         return true;
     }
     if MACRO.is_match(value) {
         return false;
     }
-    if field == "value" && fields.len() == 2 {
+    if field == "value" && PAIRS.contains(&list) {
         let name = fields.get("name").and_then(Value::as_str);
         return name.is_some_and(|name| SPEAKING_NAME.is_match(name))
-            && !value.is_empty()
             && !PLACEHOLDER.is_match(value);
     }
     FIELDS.contains(&field)
@@ -228,6 +258,17 @@ mod tests {
         leave_out(&mut desired);
         fill_in(&mut desired, &host());
         assert_eq!(desired, host());
+    }
+
+    #[test]
+    fn a_pair_without_its_value_gets_an_empty_one() {
+        let mut desired = host();
+        leave_out(&mut desired);
+        blank(&mut desired);
+        assert_eq!(
+            desired["parameters"][0],
+            json!({"name": "token", "value": ""})
+        );
     }
 
     #[test]

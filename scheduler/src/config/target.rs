@@ -47,6 +47,7 @@ impl Target {
                 let (select, value) = beside(version);
                 let mut params = json!({"output": [self.id, field]});
                 match select {
+                    "output" if value == field => {}
                     "output" => params["output"] = json!([self.id, field, value]),
                     select => params[select] = value,
                 }

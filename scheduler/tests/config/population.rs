@@ -856,6 +856,7 @@ fn renamed(template: Value, index: usize) -> Value {
         .to_string()
         .replace("own.value[", &format!("own.value{index}["))
         .replace("disk.used[", &format!("disk.used{index}["))
+        .replace("Application A", &format!("Application A{index}"))
         .replace("\"disks\"", &format!("\"disks{index}\""))
         .replace("\"page\"", &format!("\"page{index}\""))
         .replace("\"dependent\"", &format!("\"dependent{index}\""))

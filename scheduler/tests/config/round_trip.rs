@@ -7,7 +7,7 @@ use std::path::Path;
 use lab::Version;
 use serde_json::{Value, json};
 
-use crate::command::{backup, restore};
+use crate::command::{backup, restore, scheduler, stderr, text};
 use crate::population::{SMALL, Size, populate};
 use crate::server::Server;
 
@@ -40,12 +40,16 @@ fn round_trip(version: Version, size: Size) {
     assert_eq!(answer["delete"], 0);
     backup(server.address(), &second, &[]);
     same_folders(&first, &second);
-    let again = restore(server.address(), &first, &["--dry-run"]);
-    assert_eq!(
-        (&again["create"], &again["update"]),
-        (&json!(0), &json!(0)),
-        "{again:#}"
-    );
+    nothing_to_do(server.address(), &first);
+}
+
+/// A second restore plans nothing.
+pub fn nothing_to_do(address: &str, dir: &Path) {
+    let arguments = ["restore_config", "--dry-run", "--config-dir", text(dir)];
+    let output = scheduler(address, &arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let plan = String::from_utf8_lossy(&output.stdout);
+    assert!(plan.is_empty(), "a second plan is not empty:\n{plan}");
 }
 
 /// Compares the files' bytes, but for the list of secrets: a restore adds those that it made up.

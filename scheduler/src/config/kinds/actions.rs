@@ -56,7 +56,9 @@ const fn api(get: fn(Version) -> Value) -> Api {
     Api {
         target: &ACTION,
         get,
-        outward: Some(without_empty_value),
+        inward: None,
+        outward: Some(outward),
+        changes_only: false,
     }
 }
 
@@ -71,17 +73,37 @@ fn get(source: &str, version: Version) -> Value {
     })
 }
 
-/// "The problem is suppressed" has no value: 5.0 wants an empty one, 6.0 wants none.
-fn without_empty_value(action: &mut Value, version: Version) {
+/// Drops what get answers for every operation and condition, and create takes for some only.
+fn outward(action: &mut Value, version: Version) {
     let conditions = action.pointer_mut("/filter/conditions");
     let conditions = conditions.and_then(Value::as_array_mut);
     for condition in conditions.into_iter().flatten() {
-        if version >= V6_0
-            && condition["conditiontype"] == "16"
-            && let Some(fields) = condition.as_object_mut()
-        {
-            fields.remove("value");
+        // "The problem is suppressed" has no value: 5.0 wants an empty one, 6.0 wants none.
+        if version >= V6_0 && condition["conditiontype"] == "16" {
+            remove(condition, &["value"]);
         }
+    }
+    let is_of_service = action["eventsource"] == "4";
+    for phase in ["operations", "recovery_operations", "update_operations"] {
+        let operations = action.get_mut(phase).and_then(Value::as_array_mut);
+        for operation in operations.into_iter().flatten() {
+            // Whoever got the problem's message gets the recovery's, by the same way.
+            if operation["operationtype"] == "11" {
+                remove(&mut operation["opmessage"], &["mediatypeid"]);
+            }
+            if operation["opmessage"]["default_msg"] == "1" {
+                remove(&mut operation["opmessage"], &["subject", "message"]);
+            }
+            if is_of_service {
+                remove(operation, &["opcommand_grp", "opcommand_hst"]);
+            }
+        }
+    }
+}
+
+fn remove(object: &mut Value, fields: &[&str]) {
+    if let Some(object) = object.as_object_mut() {
+        object.retain(|field, _| !fields.contains(&field.as_str()));
     }
 }
 

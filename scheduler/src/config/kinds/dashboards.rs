@@ -30,7 +30,9 @@ pub static DASHBOARDS: Kind = Kind {
             get[parts] = json!("extend");
             get
         },
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[
         to("userid", &USER),
@@ -73,7 +75,9 @@ pub static REPORTS: Kind = Kind {
     form: Form::Objects(&Api {
         target: &REPORT,
         get: |_| json!({"output": "extend", "selectUsers": "extend", "selectUserGroups": "extend"}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[
         to("userid", &USER),
@@ -95,14 +99,16 @@ pub static ICON_MAPS: Kind = Kind {
     form: Form::Objects(&Api {
         target: &ICON_MAP,
         get: |_| json!({"output": "extend", "selectMappings": "extend"}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[
         to("default_iconid", &IMAGE),
         to("mappings[]/iconid", &IMAGE),
     ],
     only: &[],
-    omit: &["iconmappingid", "sortorder"],
+    omit: &["iconmapid", "iconmappingid", "sortorder"],
 };
 
 /// Who owns a map and who may see it, which configuration.export leaves out.
@@ -120,7 +126,9 @@ pub static MAP_SHARING: Kind = Kind {
                 "selectUserGroups": ["usrgrpid", "permission"],
             })
         },
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[
         to("userid", &USER),

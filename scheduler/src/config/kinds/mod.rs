@@ -23,7 +23,7 @@ const V6_4: Version = Version(6, 4, 0);
 const V7_0: Version = Version(7, 0, 0);
 
 /// Every kind, in the order of restore: what others refer to comes first.
-pub static KINDS: [&Kind; 36] = [
+pub static KINDS: [&Kind; 37] = [
     &monitoring::PROXY_GROUPS,
     &monitoring::PROXIES,
     &exported::HOST_GROUPS,
@@ -39,6 +39,7 @@ pub static KINDS: [&Kind; 36] = [
     &people::USER_GROUPS,
     &monitoring::SCRIPTS,
     &monitoring::SERVICES,
+    &monitoring::SERVICE_LINKS,
     &monitoring::SLAS,
     &people::ROLES,
     &people::USERS,

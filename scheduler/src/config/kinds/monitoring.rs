@@ -18,7 +18,9 @@ pub static PROXY_GROUPS: Kind = Kind {
     form: Form::Objects(&Api {
         target: &PROXY_GROUP,
         get: |_| json!({"output": "extend"}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[],
     only: &[],
@@ -33,29 +35,24 @@ pub static PROXIES: Kind = Kind {
     form: Form::Objects(&Api {
         target: &PROXY,
         get: |version| {
-            let mut get = json!({"output": "extend"});
-            if version < V7_0 {
-                get["selectInterface"] = json!(["useip", "ip", "dns", "port"]);
+            if version >= V7_0 {
+                return json!({"output": "extend"});
             }
-            get
+            json!({
+                "output": [
+                    "proxyid", "host", "status", "description", "proxy_address",
+                    "tls_connect", "tls_accept", "tls_issuer", "tls_subject",
+                ],
+                "selectInterface": ["useip", "ip", "dns", "port"],
+            })
         },
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[to("proxy_groupid", &PROXY_GROUP)],
     only: &[only("interface", "status", &["6"])],
-    omit: &[
-        "lastaccess",
-        "auto_compress",
-        "custom_interfaces",
-        "version",
-        "compatibility",
-        "state",
-        "interfaceid",
-        "hostid",
-        "proxy_hostid",
-        "maintenances",
-        "error",
-    ],
+    omit: &["lastaccess", "version", "compatibility", "state"],
 };
 
 /// Encryption between hosts and their server or proxy, which configuration.export leaves out.
@@ -67,7 +64,9 @@ pub static HOST_ENCRYPTION: Kind = Kind {
     form: Form::Aspect(&Api {
         target: &HOST,
         get: |_| json!({"output": ["hostid", "host", "tls_connect", "tls_accept", "tls_issuer", "tls_subject"]}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[],
     only: &[],
@@ -82,7 +81,9 @@ pub static SCRIPTS: Kind = Kind {
     form: Form::Objects(&Api {
         target: &SCRIPT,
         get: |_| json!({"output": "extend"}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[to("groupid", &HOST_GROUP), to("usrgrpid", &USER_GROUP)],
     only: &[
@@ -124,11 +125,7 @@ pub static SERVICES: Kind = Kind {
         target: &SERVICE,
         get: |version| {
             if version < V6_0 {
-                json!({
-                    "output": "extend",
-                    "selectDependencies": ["servicedownid", "soft"],
-                    "selectTimes": "extend",
-                })
+                json!({"output": "extend", "selectParent": ["serviceid"], "selectTimes": "extend"})
             } else {
                 json!({
                     "output": "extend",
@@ -139,22 +136,46 @@ pub static SERVICES: Kind = Kind {
                 })
             }
         },
-        outward: Some(dependencies),
+        inward: Some(parent),
+        outward: None,
+        // An update that names the parent again cuts the links to all others.
+        changes_only: true,
     }),
     references: &[
         to("parents[]/serviceid", &SERVICE),
-        to("dependencies[]/servicedownid", &SERVICE),
+        to("parentid", &SERVICE),
         to("triggerid", &TRIGGER),
     ],
     only: &[],
-    omit: &[
-        "status",
-        "created_at",
-        "readonly",
-        "linkid",
-        "serviceupid",
-        "timeid",
-    ],
+    omit: &["status", "created_at", "readonly", "timeid"],
+};
+
+/// Which services lie below which: up to 5.2 a service could lie below several, of which only one was its parent.
+pub static SERVICE_LINKS: Kind = Kind {
+    name: "service_link",
+    file: "service_links",
+    since: ALWAYS,
+    until: V6_0,
+    form: Form::Aspect(&Api {
+        target: &SERVICE,
+        get: |_| {
+            json!({
+                "output": ["serviceid", "name"],
+                "selectDependencies": ["servicedownid", "soft"],
+                "selectParent": ["name"],
+            })
+        },
+        inward: Some(|service| {
+            if let Some(fields) = service.as_object_mut() {
+                fields.remove("parent");
+            }
+        }),
+        outward: Some(dependencies),
+        changes_only: false,
+    }),
+    references: &[to("dependencies[]/servicedownid", &SERVICE)],
+    only: &[],
+    omit: &["linkid", "serviceupid"],
 };
 
 pub static SLAS: Kind = Kind {
@@ -172,7 +193,9 @@ pub static SLAS: Kind = Kind {
                 "selectExcludedDowntimes": "extend",
             })
         },
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[],
     only: &[],
@@ -187,7 +210,9 @@ pub static DISCOVERY_RULES: Kind = Kind {
     form: Form::Objects(&Api {
         target: &DISCOVERY_RULE,
         get: |_| json!({"output": "extend", "selectDChecks": "extend"}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[to("proxy_hostid", &PROXY), to("proxyid", &PROXY)],
     only: &[],
@@ -210,7 +235,9 @@ pub static MAINTENANCES: Kind = Kind {
                 "selectTags": "extend",
             })
         },
+        inward: None,
         outward: Some(members),
+        changes_only: false,
     }),
     references: &[
         to("groups[]/groupid", &HOST_GROUP),
@@ -242,12 +269,25 @@ pub static CORRELATIONS: Kind = Kind {
     form: Form::Objects(&Api {
         target: &CORRELATION,
         get: |_| json!({"output": "extend", "selectFilter": "extend", "selectOperations": "extend"}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[to("filter/conditions[]/groupid", &HOST_GROUP)],
     only: &[only("filter/formula", "evaltype", &["3"])],
     omit: &["corr_conditionid", "corr_operationid", "eval_formula"],
 };
+
+fn parent(service: &mut Value) {
+    let Some(fields) = service.as_object_mut() else {
+        return;
+    };
+    // Zabbix answers an empty list where there is none.
+    if let Some(parent) = fields.remove("parent") {
+        let id = parent.get("serviceid").cloned().unwrap_or(Value::Null);
+        fields.insert("parentid".to_owned(), id);
+    }
+}
 
 fn dependencies(service: &mut Value, _: Version) {
     let each = service

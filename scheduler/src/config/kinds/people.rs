@@ -26,7 +26,9 @@ pub static USER_GROUPS: Kind = Kind {
             }
             get
         },
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[
         to("rights[]/id", &HOST_GROUP),
@@ -51,7 +53,9 @@ pub static ROLES: Kind = Kind {
     form: Form::Objects(&Api {
         target: &ROLE,
         get: |_| json!({"output": "extend", "selectRules": "extend"}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[
         to("rules/services.read.list[]/serviceid", &SERVICE),
@@ -76,7 +80,9 @@ pub static USERS: Kind = Kind {
                 "selectMedias": ["mediatypeid", "sendto", "active", "severity", "period"],
             })
         },
+        inward: None,
         outward: Some(medias),
+        changes_only: false,
     }),
     references: &[
         to("usrgrps[]/usrgrpid", &USER_GROUP),

@@ -18,7 +18,9 @@ pub static MACROS: Kind = Kind {
     form: Form::Objects(&Api {
         target: &MACRO,
         get: |_| json!({"output": "extend", "globalmacro": true}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[],
     only: &[],
@@ -33,7 +35,9 @@ pub static REGULAR_EXPRESSIONS: Kind = Kind {
     form: Form::Objects(&Api {
         target: &REGULAR_EXPRESSION,
         get: |_| json!({"output": "extend", "selectExpressions": "extend"}),
+        inward: None,
         outward: None,
+        changes_only: false,
     }),
     references: &[],
     only: &[Only {
@@ -97,7 +101,9 @@ const fn api(target: &'static Target) -> Api {
     Api {
         target,
         get: |_| json!({"output": "extend"}),
+        inward: None,
         outward: None,
+        changes_only: true,
     }
 }
 
