@@ -3,6 +3,7 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub mod openssl_stand_in;
 pub mod pki;
 pub mod stub;
 
