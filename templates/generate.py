@@ -201,7 +201,7 @@ def macros(names, template):
         ("INCLUDE", "", "Regular expression: only metrics whose name matches. Empty: all."),
         ("EXCLUDE", "", "Regular expression: no metrics whose name matches. Empty: none is left out."),
         ("INTERVAL.PUSH", "30s", "How often the values are delivered."),
-        ("INTERVAL.DISCOVERY", "5m", "How often the metrics are discovered. Zabbix works on the list when it changed, and once an hour."),
+        ("INTERVAL.DISCOVERY", "2m", "How often the metrics are discovered; a new host may wait this long for its items. Zabbix works on the list only when it changed, and once an hour."),
         ("SLOW", "1000", "Milliseconds; three pushes in a row that take longer are a problem. Below the agent's Timeout."),
         ("NODATA", "10m", "This long without any push is a problem."),
         (

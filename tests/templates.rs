@@ -56,6 +56,7 @@ fn discovery_makes_every_item_of_all_three_on_one_host_and_no_trigger_fires() {
             [
                 (own("SOURCE"), app.url()),
                 (own("INTERVAL.PUSH"), "5s".into()),
+                (own("INTERVAL.DISCOVERY"), "15s".into()),
             ]
         })
         .collect();
@@ -75,8 +76,8 @@ fn discovery_makes_every_item_of_all_three_on_one_host_and_no_trigger_fires() {
     expected.sort();
     assert!(expected.len() > 500, "only {expected:?}");
 
-    // A passive item is first asked for within a minute; then the items are made, and a further push fills them.
-    let deadline = Instant::now() + Duration::from_secs(240);
+    // A passive item is first asked for within its interval; then the items are made, and a further push fills them.
+    let deadline = Instant::now() + Duration::from_secs(180);
     loop {
         let items = lab.api().items(&host).unwrap();
         let mut made: Vec<String> = items
