@@ -1,11 +1,8 @@
 //! Which format a body has: by its content type where that says it, else by its shape.
 
-use std::fmt;
+use jiter::Peek;
 
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::leaf::Name;
+use super::reader::Reader;
 use super::{Error, Format, excerpt, prometheus};
 
 /// The format of `body`, never [`Format::Auto`].
@@ -31,7 +28,7 @@ pub fn detect(content_type: Option<&str>, body: &[u8]) -> Result<Format, Error> 
         // A Prometheus name in quotes stands in braces too: `{"my.metric"} 1`.
         b'{' => match json_shape(text) {
             Err(_) if prometheus::begins(body).is_ok_and(|begins| begins) => Ok(Format::Prometheus),
-            shape => shape.map_err(|error| Error::json("JSON", &error)),
+            shape => shape,
         },
         _ => {
             if let Some(what) = binary(text) {
@@ -79,15 +76,42 @@ fn binary(text: &[u8]) -> Option<&'static str> {
         .then_some("it holds control characters")
 }
 
-/// Which of the JSON formats an object is, by the first levels of it.
-fn json_shape(text: &[u8]) -> Result<Format, serde_json::Error> {
+/// Which of the JSON formats an object is, by the first levels of it. Dropwizard's is known by its first metric, so that
+/// a large body is not read twice.
+fn json_shape(text: &[u8]) -> Result<Format, Error> {
+    let mut json = Reader::new("JSON", text)?;
     let mut shape = Shape::default();
-    let mut json = serde_json::Deserializer::from_slice(text);
-    let read = json.deserialize_map(&mut shape).and_then(|()| json.end());
-    if shape.dropwizard {
-        return Ok(Format::Dropwizard);
+    let mut name = String::new();
+    let mut more = json.enter(&mut name)?;
+    while more {
+        shape.keys += 1;
+        let next = json.peek()?;
+        match name.as_str() {
+            "gauges" | "counters" | "histograms" | "meters" | "timers" if next == Peek::Object => {
+                let mut metric = json.enter(&mut name)?;
+                shape.sections |= !metric;
+                if metric && json.peek()? == Peek::Object {
+                    return Ok(Format::Dropwizard);
+                }
+                while metric {
+                    json.skip()?;
+                    metric = json.next(&mut name)?;
+                }
+            }
+            member => {
+                match member {
+                    "version" => shape.version = next == Peek::String,
+                    "names" => shape.names = next == Peek::Array,
+                    "name" => shape.name = next == Peek::String,
+                    "measurements" => shape.measurements = next == Peek::Array,
+                    _ => {}
+                }
+                json.skip()?;
+            }
+        }
+        more = json.next(&mut name)?;
     }
-    read?;
+    json.end()?;
     let index = shape.names && shape.keys == 1;
     let meter = shape.name && shape.measurements;
     Ok(if index || meter {
@@ -103,63 +127,13 @@ fn json_shape(text: &[u8]) -> Result<Format, serde_json::Error> {
 /// What was seen of an object.
 #[derive(Default)]
 struct Shape {
-    dropwizard: bool,
     version: bool,
+    /// An empty section of Dropwizard's.
     sections: bool,
     names: bool,
     name: bool,
     measurements: bool,
     keys: usize,
-}
-
-impl<'de> Visitor<'de> for &mut Shape {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(Name(key)) = map.next_key()? {
-            self.keys += 1;
-            match &*key {
-                "gauges" | "counters" | "histograms" | "meters" | "timers" => {
-                    match first_member(map.next_value()?) {
-                        // Enough is known: the error ends the reading.
-                        Some(member) if member.starts_with('{') => {
-                            self.dropwizard = true;
-                            return Err(M::Error::custom("known"));
-                        }
-                        Some(_) => {}
-                        None => self.sections = true,
-                    }
-                }
-                "version" => self.version = is_a('"', map.next_value()?),
-                "names" => self.names = is_a('[', map.next_value()?),
-                "name" => self.name = is_a('"', map.next_value()?),
-                "measurements" => self.measurements = is_a('[', map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_a(opening: char, raw: &RawValue) -> bool {
-    raw.get().starts_with(opening)
-}
-
-/// The text from the first member's value on, if `raw` is an object that has one; a value that is no object is its own.
-fn first_member(raw: &RawValue) -> Option<&str> {
-    let Some(inside) = raw.get().strip_prefix('{') else {
-        return Some("");
-    };
-    let mut members = serde_json::Deserializer::from_str(inside).into_iter::<&RawValue>();
-    members.next()?.ok()?;
-    let value = inside[members.byte_offset()..].trim_ascii_start();
-    Some(value.strip_prefix(':')?.trim_ascii_start())
 }
 
 #[cfg(test)]

@@ -3,181 +3,108 @@
 //! An object with the sections gauges, counters, histograms, meters and timers, any of which may be missing;
 //! each holds objects by metric name, and those their fields.
 
-use std::borrow::Cow;
-use std::fmt;
+use jiter::Peek;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::leaf::{Leaf, Name};
+use super::Error;
+use super::leaf::Leaf;
+use super::reader::Reader;
 use crate::metric::{Collector, Kind, Series};
 
 /// Reads `body` and tells `out` every series and value.
 ///
 /// # Errors
 /// What is wrong with the JSON, with line and column.
-pub fn read(body: &[u8], out: &mut dyn Collector) -> Result<(), serde_json::Error> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    json.deserialize_map(Document { out })?;
+pub fn read(body: &[u8], out: &mut dyn Collector) -> Result<(), Error> {
+    let mut json = Reader::new("Dropwizard JSON", body)?;
+    let mut section = String::new();
+    let mut more = json.enter(&mut section)?;
+    while more {
+        let kind = match section.as_str() {
+            "gauges" => Some(Kind::Gauge),
+            "counters" => Some(Kind::Counter),
+            "histograms" => Some(Kind::Histogram),
+            "meters" => Some(Kind::Meter),
+            "timers" => Some(Kind::Timer),
+            _ => None,
+        };
+        match kind {
+            Some(kind) => metrics(&mut json, kind, out)?,
+            None => json.skip()?,
+        }
+        more = json.next(&mut section)?;
+    }
     json.end()
 }
 
 /// The fields that name a unit and hold no measurement.
 const UNITS: [&str; 3] = ["duration_units", "rate_units", "units"];
 
-struct Document<'a> {
-    out: &'a mut dyn Collector,
-}
-
-impl<'de> Visitor<'de> for Document<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with Dropwizard's sections")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(section) = map.next_key::<Cow<'de, str>>()? {
-            let kind = match &*section {
-                "gauges" => Kind::Gauge,
-                "counters" => Kind::Counter,
-                "histograms" => Kind::Histogram,
-                "meters" => Kind::Meter,
-                "timers" => Kind::Timer,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            map.next_value_seed(Section {
-                kind,
-                out: self.out,
-            })?;
-        }
-        Ok(())
-    }
-}
-
 /// One section: metrics by name.
-struct Section<'a> {
-    kind: Kind,
-    out: &'a mut dyn Collector,
-}
-
-impl<'de> DeserializeSeed<'de> for Section<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Section<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object of {}s by name", self.kind)
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(Name(name)) = map.next_key()? {
-            let (name, out) = (&*name, &mut *self.out);
-            if self.kind == Kind::Gauge {
-                map.next_value_seed(Gauge { name, out })?;
-            } else if out.series(&Series::plain(self.kind, name)) {
-                map.next_value_seed(Fields { out })?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
+fn metrics(json: &mut Reader<'_>, kind: Kind, out: &mut dyn Collector) -> Result<(), Error> {
+    let (mut name, mut field) = (String::new(), String::new());
+    let mut more = json.enter(&mut name)?;
+    while more {
+        if kind == Kind::Gauge {
+            gauge(json, &name, &mut field, out)?;
+        } else if out.series(&Series::plain(kind, &name)) {
+            fields(json, &mut field, out)?;
+        } else {
+            json.skip()?;
         }
-        Ok(())
+        more = json.next(&mut name)?;
     }
+    Ok(())
 }
 
 /// A gauge: its value's type decides what the series is.
-struct Gauge<'a> {
-    name: &'a str,
-    out: &'a mut dyn Collector,
-}
-
-impl<'de> DeserializeSeed<'de> for Gauge<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Gauge<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the gauge {:?} as an object", self.name)
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        let mut value = None;
-        while let Some(Name(field)) = map.next_key()? {
-            if &*field == "value" {
-                value = Some(Leaf::of(map.next_value::<&RawValue>()?).map_err(M::Error::custom)?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
+fn gauge(
+    json: &mut Reader<'_>,
+    name: &str,
+    field: &mut String,
+    out: &mut dyn Collector,
+) -> Result<(), Error> {
+    // A gauge that failed has `error` in place of `value`.
+    let mut value = Leaf::Other;
+    let mut more = json.enter(field)?;
+    while more {
+        let peek = json.peek()?;
+        let leaf = json.leaf(peek)?;
+        if field == "value" {
+            value = leaf;
         }
-        let Some(value) = value else {
-            // A gauge that failed has `error` in place of `value`.
-            self.out.skip();
+        more = json.next(field)?;
+    }
+    let kind = match value {
+        Leaf::Text(_) => Kind::Text,
+        Leaf::Other => {
+            out.skip();
             return Ok(());
-        };
-        let kind = match value {
-            Leaf::Text(_) => Kind::Text,
-            Leaf::Other => {
-                self.out.skip();
-                return Ok(());
-            }
-            _ => Kind::Gauge,
-        };
-        if self.out.series(&Series::plain(kind, self.name)) {
-            tell(self.out, "value", &value);
         }
-        Ok(())
+        Leaf::Number(_) | Leaf::NotFinite => Kind::Gauge,
+    };
+    if out.series(&Series::plain(kind, name)) {
+        tell(out, "value", &value);
     }
+    Ok(())
 }
 
 /// The fields of a counter, histogram, meter or timer.
-struct Fields<'a> {
-    out: &'a mut dyn Collector,
-}
-
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a metric as an object of fields")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(Name(field)) = map.next_key()? {
-            let raw = map.next_value::<&RawValue>()?;
-            if UNITS.contains(&&*field) {
-                continue;
-            }
-            match Leaf::of(raw).map_err(M::Error::custom)? {
+fn fields(json: &mut Reader<'_>, field: &mut String, out: &mut dyn Collector) -> Result<(), Error> {
+    let mut more = json.enter(field)?;
+    while more {
+        let peek = json.peek()?;
+        if peek == Peek::String && UNITS.contains(&field.as_str()) {
+            json.skip()?;
+        } else {
+            match json.leaf(peek)? {
                 // A numeric item would become unsupported by a text.
-                Leaf::Text(_) => self.out.skip(),
-                leaf => tell(self.out, &field, &leaf),
+                Leaf::Text(_) => out.skip(),
+                leaf => tell(out, field, &leaf),
             }
         }
-        Ok(())
+        more = json.next(field)?;
     }
+    Ok(())
 }
 
 fn tell(out: &mut dyn Collector, field: &str, leaf: &Leaf<'_>) {

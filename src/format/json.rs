@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 
-use serde_json::value::RawValue;
+use jiter::Peek;
 
-use super::leaf::{Leaf, Name};
+use super::leaf::Leaf;
+use super::reader::Reader;
 use super::{Error, excerpt};
 use crate::metric::{Collector, Kind, Series};
 
@@ -16,86 +17,57 @@ use crate::metric::{Collector, Kind, Series};
 /// # Errors
 /// What is wrong with the JSON, with line and column; a document that is no object or array, or is nested too deep.
 pub fn read(body: &[u8], out: &mut dyn Collector) -> Result<(), Error> {
-    // serde_json checks the syntax, without recursion and without a tree; the walk relies on it.
-    let document: &RawValue =
-        serde_json::from_slice(body).map_err(|error| Error::json("JSON", &error))?;
-    if !document.get().starts_with(['{', '[']) {
-        return Err(Error::Scalar(excerpt(document.get())));
+    let mut json = Reader::new("JSON", body)?;
+    let first = json.peek()?;
+    if first != Peek::Object && first != Peek::Array {
+        json.skip()?;
+        json.end()?;
+        let text = String::from_utf8_lossy(body.trim_ascii());
+        return Err(Error::Scalar(excerpt(&text)));
     }
-    Walk {
+    let mut walk = Walk {
+        json,
         path: String::new(),
-        open: Vec::new(),
-        at_name: false,
+        depth: 0,
         out,
-    }
-    .document(document.get())
+    };
+    walk.value(first)?;
+    walk.json.end()
 }
 
 /// A document nested deeper than this is refused.
 const MAX_DEPTH: usize = 64;
 
 /// The way through a document, with the path to where it stands.
-struct Walk<'a> {
+struct Walk<'a, 'o> {
+    json: Reader<'a>,
     path: String,
-    open: Vec<Open>,
-    /// Whether the next text is the name of a member.
-    at_name: bool,
-    out: &'a mut dyn Collector,
+    /// How many objects and arrays have been entered and not yet left.
+    depth: usize,
+    out: &'o mut dyn Collector,
 }
 
-/// An object or array that has been entered and not yet left.
-struct Open {
-    /// The length of the path to it.
-    path: usize,
-    /// In an array the number of the element that comes next.
-    element: Option<usize>,
-}
-
-impl Walk<'_> {
-    fn document(&mut self, text: &str) -> Result<(), Error> {
-        let mut rest = text;
-        loop {
-            rest = rest.trim_start_matches([' ', '\t', '\r', '\n', ',', ':']);
-            match rest.as_bytes().first() {
-                None => return Ok(()),
-                Some(bracket @ (b'{' | b'[')) => {
-                    self.enter(*bracket == b'[')?;
-                    rest = &rest[1..];
-                }
-                Some(b'}' | b']') => {
-                    self.open.pop();
-                    self.value_ends();
-                    rest = &rest[1..];
-                }
-                Some(_) => {
-                    let mut scalars = serde_json::Deserializer::from_str(rest).into_iter();
-                    if let Some(scalar) = scalars.next() {
-                        let scalar = scalar.map_err(|error| Error::json("JSON", &error))?;
-                        self.scalar(scalar)?;
-                    }
-                    rest = &rest[scalars.byte_offset()..];
-                }
-            }
-        }
-    }
-
-    fn enter(&mut self, array: bool) -> Result<(), Error> {
-        if self.open.len() == MAX_DEPTH {
+impl Walk<'_, '_> {
+    fn value(&mut self, peek: Peek) -> Result<(), Error> {
+        let inside = match peek {
+            Peek::Object => Self::object,
+            Peek::Array => Self::array,
+            _ => return self.scalar(peek),
+        };
+        if self.depth == MAX_DEPTH {
             return Err(Error::Depth(MAX_DEPTH, excerpt(&self.path)));
         }
-        self.value_begins();
-        self.open.push(Open {
-            path: self.path.len(),
-            element: array.then_some(0),
-        });
-        self.at_name = !array;
+        self.depth += 1;
+        inside(self)?;
+        self.depth -= 1;
         Ok(())
     }
 
-    fn scalar(&mut self, raw: &RawValue) -> Result<(), Error> {
-        if self.at_name {
-            let Name(name) =
-                serde_json::from_str(raw.get()).map_err(|error| Error::json("JSON", &error))?;
+    fn object(&mut self) -> Result<(), Error> {
+        let end = self.path.len();
+        let mut name = String::new();
+        let mut more = self.json.enter(&mut name)?;
+        while more {
             self.separate();
             for c in name.chars() {
                 if matches!(c, '.' | '\\') {
@@ -103,12 +75,32 @@ impl Walk<'_> {
                 }
                 self.path.push(c);
             }
-            self.at_name = false;
-            return Ok(());
+            let peek = self.json.peek()?;
+            self.value(peek)?;
+            self.path.truncate(end);
+            more = self.json.next(&mut name)?;
         }
-        self.value_begins();
-        // A text that cannot be decoded is a text all the same, and none of them counts.
-        let leaf = Leaf::of(raw).unwrap_or(Leaf::Other);
+        Ok(())
+    }
+
+    fn array(&mut self) -> Result<(), Error> {
+        let end = self.path.len();
+        let mut next = self.json.enter_array()?;
+        let mut element = 0u64;
+        while let Some(peek) = next {
+            self.separate();
+            // Writing to a String does not fail.
+            let _ = write!(self.path, "{element}");
+            self.value(peek)?;
+            self.path.truncate(end);
+            element += 1;
+            next = self.json.next_element()?;
+        }
+        Ok(())
+    }
+
+    fn scalar(&mut self, peek: Peek) -> Result<(), Error> {
+        let leaf = self.json.leaf(peek)?;
         if matches!(leaf, Leaf::Number(_) | Leaf::NotFinite)
             && self.out.series(&Series::plain(Kind::Untyped, &self.path))
         {
@@ -117,37 +109,12 @@ impl Walk<'_> {
                 None => self.out.skip(),
             }
         }
-        self.value_ends();
         Ok(())
-    }
-
-    /// An array's element has no name: its number is the part of the path.
-    fn value_begins(&mut self) {
-        if let Some(Open {
-            element: Some(element),
-            ..
-        }) = self.open.last()
-        {
-            let element = *element;
-            self.separate();
-            // Writing to a String does not fail.
-            let _ = write!(self.path, "{element}");
-        }
-    }
-
-    fn value_ends(&mut self) {
-        if let Some(open) = self.open.last_mut() {
-            self.path.truncate(open.path);
-            self.at_name = open.element.is_none();
-            if let Some(element) = &mut open.element {
-                *element += 1;
-            }
-        }
     }
 
     /// The first part of a path has nothing before it.
     fn separate(&mut self) {
-        if self.open.len() > 1 {
+        if self.depth > 1 {
             self.path.push('.');
         }
     }
@@ -199,7 +166,7 @@ mod tests {
     #[test]
     fn texts_and_null_are_passed_over() {
         assert_eq!(
-            told(r#"{"a":"1","b":null,"c":[],"d":{},"e":"\ud800","f":["{",2]}"#),
+            told(r#"{"a":"1","b":null,"c":[],"d":{},"f":["{",2]}"#),
             ["untyped f.1", "  value 2"]
         );
     }
@@ -242,7 +209,8 @@ mod tests {
         let deep = "[".repeat(65) + &"]".repeat(65);
         assert!(error(&deep).starts_with("the JSON is nested deeper than 64 levels at \"0.0.0"));
         assert_eq!(told(&deep[1..129]), [""; 0]);
-        assert!(error(&"[".repeat(1_000_000)).contains("line 1 column 1000000"));
+        assert!(error(&"[".repeat(1_000_000)).starts_with("the JSON is nested deeper"));
+        assert!(error(r#"{"a":"\ud800"}"#).contains("escape at line 1 column"));
     }
 
     /// Every path of `value` to a number, joined as the format promises.

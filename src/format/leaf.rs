@@ -55,15 +55,29 @@ impl<'a> Leaf<'a> {
     pub fn of(raw: &'a RawValue) -> Result<Self, serde_json::Error> {
         let raw = raw.get();
         Ok(match raw.as_bytes()[0] {
-            b'-' | b'0'..=b'9' => number(raw),
+            b'-' | b'0'..=b'9' => Leaf::number(raw),
             b't' => Leaf::Number("1"),
             b'f' => Leaf::Number("0"),
-            b'"' => match serde_json::from_str::<Name<'a>>(raw)?.0 {
-                text if matches!(&*text, "NaN" | "Infinity" | "-Infinity") => Leaf::NotFinite,
-                text => Leaf::Text(text),
-            },
+            b'"' => Leaf::text(serde_json::from_str::<Name<'a>>(raw)?.0),
             _ => Leaf::Other,
         })
+    }
+
+    /// What a number is. JSON's grammar lies within Zabbix's; what is left is that a double must hold it.
+    pub fn number(raw: &'a str) -> Self {
+        if is_finite(raw) {
+            Leaf::Number(raw)
+        } else {
+            Leaf::NotFinite
+        }
+    }
+
+    /// What a text is.
+    pub fn text(text: Cow<'a, str>) -> Self {
+        match &*text {
+            "NaN" | "Infinity" | "-Infinity" => Leaf::NotFinite,
+            _ => Leaf::Text(text),
+        }
     }
 
     /// The leaf as a metric's value; `None` for what is no value.
@@ -76,19 +90,10 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// JSON's number grammar lies within Zabbix's; what is left is that a double must hold it.
-fn number(raw: &str) -> Leaf<'_> {
-    if is_finite(raw) {
-        Leaf::Number(raw)
-    } else {
-        Leaf::NotFinite
-    }
-}
-
 /// Whether a double holds the number `raw`.
 pub fn is_finite(raw: &str) -> bool {
     // Up to 300 digits without an exponent are always finite.
-    let plain = raw.len() <= 300 && !raw.bytes().any(|b| matches!(b, b'e' | b'E'));
+    let plain = raw.len() <= 300 && memchr::memchr2(b'e', b'E', raw.as_bytes()).is_none();
     plain || raw.parse::<f64>().is_ok_and(f64::is_finite)
 }
 

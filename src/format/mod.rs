@@ -6,6 +6,7 @@ pub mod dropwizard;
 pub mod json;
 mod leaf;
 pub mod prometheus;
+mod reader;
 
 pub use detect::detect;
 
@@ -41,9 +42,7 @@ pub fn read(format: Format, body: &[u8], out: &mut dyn Collector) -> Result<(), 
     }
     match format {
         Format::Auto => read(detect(None, body)?, body, out),
-        Format::Dropwizard => {
-            dropwizard::read(body, out).map_err(|error| Error::json("Dropwizard JSON", &error))
-        }
+        Format::Dropwizard => dropwizard::read(body, out),
         Format::Actuator => actuator::meter(body, out),
         Format::Prometheus => prometheus::read(body, out),
         Format::Json => json::read(body, out),
