@@ -59,6 +59,11 @@ const NEEDS: &[Need] = &[
         present: || program("valgrind"),
         packages: &["valgrind"],
     },
+    // A test watches what the scheduler writes.
+    Need {
+        present: || program("strace"),
+        packages: &["strace"],
+    },
     Need {
         present: libclang,
         packages: &["libclang-dev"],

@@ -36,6 +36,7 @@ pub struct Zabbix {
     host: Option<ServiceHost>,
     macros: Macros,
     trapper: String,
+    end: Instant,
 }
 
 /// A service, wherever it is.
@@ -88,6 +89,7 @@ impl Zabbix {
             host,
             macros,
             trapper,
+            end: deadline.end,
         }))
     }
 
@@ -100,7 +102,7 @@ impl Zabbix {
             self.client.logout().await;
             Ok::<_, String>(())
         };
-        match timeout(ANSWER_LIMIT, told).await {
+        match timeout_at(self.end.min(Instant::now() + ANSWER_LIMIT), told).await {
             Ok(Ok(())) => {}
             Ok(Err(reason)) => eprintln!("the outcome was not sent to {}: {reason}", self.trapper),
             Err(_) => eprintln!(

@@ -1,6 +1,8 @@
 //! Zabbix runs the command from a trigger's action, as a server-side script.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lab::{Compose, Engine, Lab, SAMPLE_IMAGE, Version};
@@ -89,6 +91,33 @@ impl Loop {
             "filter": {"evaltype": 0, "conditions": [{"conditiontype": 2, "operator": 0, "value": trigger["triggerids"][0]}]},
             "operations": [{"operationtype": 1, "opcommand": {"scriptid": script["scriptids"][0]}, "opcommand_hst": [{"hostid": 0}]}],
         }));
+    }
+
+    /// Gives a host a macro by a template of its template.
+    fn inherit(&self, host: &str, name: &str, value: &str) {
+        let method = if self.lab.version() >= Version::V7_0 {
+            "templategroup.get"
+        } else {
+            "hostgroup.get"
+        };
+        let group =
+            self.call(method, json!({"output": ["groupid"], "limit": 1}))[0]["groupid"].clone();
+        let groups = json!([{"groupid": group}]);
+        let macros = json!([{"macro": name, "value": value}]);
+        let base = json!({"host": "scaling base", "groups": groups, "macros": macros});
+        let base = self.call("template.create", base)["templateids"][0].clone();
+        let upper =
+            json!({"host": "scaling", "groups": groups, "templates": [{"templateid": base}]});
+        let upper = self.call("template.create", upper)["templateids"][0].clone();
+        let id = self.call(
+            "host.get",
+            json!({"output": ["hostid"], "filter": {"host": [host]}}),
+        )[0]["hostid"]
+            .clone();
+        self.call(
+            "host.massadd",
+            json!({"hosts": [{"hostid": id}], "templates": [{"templateid": upper}]}),
+        );
     }
 
     /// Stores the engine's credentials into the inventory of a host.
@@ -216,12 +245,8 @@ fn an_action_scales(version: Version) {
     let silent = zabbix.lab.pod().listen(0).unwrap();
     let silent = format!("tcp://127.0.0.1:{}", silent.local_addr().unwrap().port());
     zabbix.service_host("web", "1", THREE, json!([]));
-    zabbix.service_host(
-        "api",
-        "",
-        ONE,
-        json!([{"macro": "{$SCALE.MAX}", "value": "2"}]),
-    );
+    zabbix.service_host("api", "", ONE, json!([]));
+    zabbix.inherit("api", "{$SCALE.MAX}", "2");
     zabbix.service_host("bare", "", THREE, json!([]));
     zabbix.service_host(
         "slow",
@@ -255,7 +280,7 @@ fn an_action_scales(version: Version) {
     let waited = zabbix.until("the second container of api", 60, || {
         zabbix.has("shop_api_2")
     });
-    assert!(waited < Duration::from_secs(20), "{waited:?}");
+    assert!(waited < Duration::from_secs(30), "{waited:?}");
     zabbix.until("the failure of slow", 30, || {
         zabbix.last("slow", "scale.result") == "failed"
     });
@@ -265,7 +290,7 @@ fn an_action_scales(version: Version) {
     let again = zabbix.as_zabbix(&["concierge_scheduler", "scale_up", "api"]);
     assert!(
         again.code == 3 && again.stderr.contains("maximum 2"),
-        "the host's macro holds: {again:?}"
+        "the template's macro holds: {again:?}"
     );
     let listed = zabbix.as_zabbix(&["concierge_scheduler", "list", "api"]);
     assert!(listed.stdout.contains("shop_api_2"), "{listed:?}");
@@ -279,4 +304,125 @@ fn an_action_of_zabbix_6_scales() {
 #[test]
 fn an_action_of_zabbix_7_scales() {
     an_action_scales(Version::V7_0);
+}
+
+#[test]
+fn no_credential_of_the_inventory_touches_the_disk() {
+    let lab = Lab::builder()
+        .zabbix(Version::V6_0)
+        .without_agent()
+        .start()
+        .unwrap();
+    let stage = Stage::new();
+    stage.project(
+        Compose::V1,
+        "shop",
+        "    command: [sleep, '100000']\n    init: true\n",
+    );
+    let group = lab
+        .api()
+        .call("hostgroup.get", json!({"output": ["groupid"], "limit": 1}))
+        .unwrap()[0]["groupid"]
+        .clone();
+    let host = json!({"host": "shop web", "groups": [{"groupid": group}], "inventory_mode": 0, "inventory": {"alias": "web"}});
+    let host = lab.api().call("host.create", host).unwrap()["hostids"][0].clone();
+    let with_zabbix = |line: &[&str]| {
+        let mut command = stage.command(line);
+        command
+            .env("ZBX_API_HOST", lab.frontend_url())
+            .env("ZBX_API_USER", "Admin")
+            .env("ZBX_API_PASS", "zabbix");
+        command.env_remove("DOCKER_CERT_PATH");
+        command
+    };
+    let run = |line: &[&str]| Run::of(with_zabbix(line).output().unwrap());
+    let none = run(&["scale_up", "web"]);
+    assert!(none.failure().contains("TLS"), "{none:?}");
+
+    let certs = stage.path().join("certs");
+    assert_eq!(
+        run(&["pem", "put", "web", "--from", certs.to_str().unwrap()]).code,
+        0
+    );
+    let shown = run(&["pem", "show", "web", "--json"]).json();
+    assert_eq!(
+        (shown["certificate"]["subject"].as_str(), &shown["problem"]),
+        (Some("CN=scheduler"), &Value::Null)
+    );
+    let exported = stage.path().join("exported");
+    assert_eq!(
+        run(&["pem", "export", "web", "--to", exported.to_str().unwrap()]).code,
+        0
+    );
+    for name in ["ca.pem", "cert.pem", "key.pem"] {
+        let read = |folder: &std::path::Path| std::fs::read_to_string(folder.join(name)).unwrap();
+        assert_eq!(read(&exported), read(&certs));
+        let mode = std::fs::metadata(exported.join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    // As a single-line field of a form would leave it.
+    let flat = |text: &str| text.replace('\n', " ");
+    let pair = stage.engine.client();
+    let inventory = json!({"notes": flat(&pair.key), "poc_1_notes": flat(stage.engine.authority().pem()), "poc_2_notes": flat(&pair.certificate)});
+    lab.api()
+        .call(
+            "host.update",
+            json!({"hostid": host, "inventory": inventory}),
+        )
+        .unwrap();
+    let trace = stage.path().join("trace");
+    let plain = with_zabbix(&["scale_up", "web"]);
+    let mut traced = Command::new("strace");
+    traced
+        .args([
+            "-f",
+            "-s",
+            "100000",
+            "-e",
+            "trace=%file,write,pwrite64,writev",
+            "-o",
+        ])
+        .arg(&trace);
+    traced
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env_clear();
+    traced.envs(
+        plain
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let output = traced
+        .output()
+        .expect("strace is missing: apt-get install strace");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(stage.running(), ["shop_web_1", "shop_web_2"]);
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let is_write = |line: &&str| {
+        ["O_CREAT", "O_WRONLY", "O_RDWR", "O_TMPFILE"]
+            .iter()
+            .any(|flag| line.contains(flag))
+    };
+    let state = stage.state().display().to_string();
+    let mut opened = trace.lines().filter(is_write).peekable();
+    assert!(
+        opened.peek().is_some(),
+        "the trace saw the state being written"
+    );
+    for line in opened {
+        assert!(
+            line.contains(&state),
+            "written outside the state folder: {line}"
+        );
+    }
+    let secret = pair.key.lines().nth(1).unwrap();
+    assert!(!trace.contains(secret), "the key went through a write");
+    for entry in std::fs::read_dir(stage.state()).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains("BEGIN") && !text.contains(secret), "{text}");
+    }
 }
