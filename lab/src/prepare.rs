@@ -59,6 +59,10 @@ const NEEDS: &[Need] = &[
         present: || program("valgrind"),
         packages: &["valgrind"],
     },
+    Need {
+        present: || program("docker-compose"),
+        packages: &["docker-compose"],
+    },
     // A test watches what the scheduler writes.
     Need {
         present: || program("strace"),

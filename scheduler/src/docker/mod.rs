@@ -74,7 +74,8 @@ impl Engine {
         pems: Option<&Pems>,
         limit: Duration,
     ) -> Result<Self, Error> {
-        let seconds = limit.as_secs().max(1);
+        // Bollard counts whole seconds.
+        let seconds = limit.as_secs_f64().ceil().max(1.0) as u64;
         let client = match (address, pems) {
             (Address::Unix(path), _) => {
                 Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
@@ -89,7 +90,9 @@ impl Engine {
             }
         };
         let failed = |source| Error::explain(address, "cannot reach the engine", source);
-        let api = client.map_err(failed)?.with_timeout(limit);
+        let api = client
+            .map_err(failed)?
+            .with_timeout(Duration::from_secs(seconds));
         // There is no version to agree on: Bollard's requests name none, and the engine takes them as its own.
         api.ping().await.map_err(failed)?;
         Ok(Self {

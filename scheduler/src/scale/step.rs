@@ -213,7 +213,10 @@ impl Run<'_> {
         (answer.started, answer.removed, answer.stopping) =
             (change.started, change.removed, change.stopping);
         answer.running = Some(left(service, answer));
-        if !answer.started.is_empty() || !answer.removed.is_empty() {
+        if [&answer.started, &answer.removed, &answer.stopping]
+            .iter()
+            .any(|names| !names.is_empty())
+        {
             self.note(&mut observed.record);
         }
         self.state

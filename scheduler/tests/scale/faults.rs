@@ -236,3 +236,59 @@ fn a_run_that_is_killed_leaves_nothing_for_the_next_to_trip_over() {
     );
     assert_eq!(stage.running().len(), 21);
 }
+
+/// A program that does not end when it is told to.
+const STUBBORN: &str = "    command: [sh, -c, 'trap : TERM; while true; do sleep 1; done']\n";
+
+#[test]
+fn a_replica_that_does_not_stop_is_killed_before_the_run_takes_too_long() {
+    let stage = Stage::new();
+    let folder = stage.project(Compose::V1, "shop", STUBBORN);
+    stage
+        .engine
+        .compose(Compose::V1, &folder, &["up", "-d", "--scale", "web=2"])
+        .unwrap();
+    let begun = Instant::now();
+    stage.done("scale_down web");
+    assert!(
+        begun.elapsed() < Duration::from_secs(11),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(stage.containers("shop").len(), 1);
+}
+
+#[test]
+fn a_grace_that_the_service_sets_itself_is_not_cut() {
+    let stage = Stage::new();
+    let folder = stage.project(
+        Compose::V1,
+        "shop",
+        &format!("{STUBBORN}    stop_grace_period: 15s\n"),
+    );
+    stage
+        .engine
+        .compose(Compose::V1, &folder, &["up", "-d", "--scale", "web=2"])
+        .unwrap();
+    let begun = Instant::now();
+    let run = stage.done("scale_down web");
+    assert!(
+        begun.elapsed() < Duration::from_secs(11),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(
+        run.stderr.contains("still stopping") && run.stderr.contains("shop_web_2"),
+        "{run:?}"
+    );
+    assert!(
+        begun.elapsed() > Duration::from_secs(14) || stage.running().len() == 2,
+        "it has its time"
+    );
+    until("the end of its grace", || stage.running() == ["shop_web_1"]);
+    assert!(
+        begun.elapsed() >= Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+}
