@@ -156,10 +156,9 @@ impl Bench {
                 change["tls_psk_identity"] = json!("lab key");
                 change["tls_psk"] = json!(KEY);
             }
-            // Names in the order that Zabbix with GnuTLS has them.
             Mode::Certificate => {
-                change["tls_issuer"] = json!("O=Lab,CN=Lab CA");
-                change["tls_subject"] = json!("O=Lab,CN=agent");
+                change["tls_issuer"] = json!("CN=Lab CA,O=Lab");
+                change["tls_subject"] = json!("CN=agent,O=Lab");
             }
         }
         api.call("host.update", change).unwrap();
@@ -201,7 +200,7 @@ impl Mode {
             Mode::Certificate => {
                 "TLSConnect=cert\nTLSAccept=cert,unencrypted\nTLSCAFile=/etc/zabbix/ca.pem\nTLSCRLFile=/etc/zabbix/crl.pem\n\
                  TLSCertFile=/etc/zabbix/agent.pem\nTLSKeyFile=/etc/zabbix/agent.key\n\
-                 TLSServerCertIssuer=O=Lab,CN=Lab CA\nTLSServerCertSubject=O=Lab,CN=server\n"
+                 TLSServerCertIssuer=CN=Lab CA,O=Lab\nTLSServerCertSubject=CN=server,O=Lab\n"
             }
         }
     }

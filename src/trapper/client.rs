@@ -32,7 +32,7 @@ pub enum Error {
         error: tls::Error,
     },
     /// The whole request went out, and nothing came back.
-    #[error("{to}: waiting for the answer: {error}; whether the values were taken is not known")]
+    #[error("{to}: whether it took the values is not known: waiting for the answer: {error}")]
     Unanswered {
         /// The server.
         to: String,
@@ -178,12 +178,19 @@ fn read(connection: &mut Connection, to: &Address) -> Result<Vec<u8>, Error> {
 }
 
 /// In TLS 1.3 a server refuses the client's certificate after the handshake is over for the client: then too it has
-/// read nothing of the request.
+/// read nothing of the request. One that just closes (Zabbix with GnuTLS does) leaves that open.
 fn refused(error: Error, route: Route<'_>) -> Error {
     let (to, error, tls) = match (error, route.tls) {
         (Error::Unanswered { to, error }, Some(tls)) => (to, error, tls),
         (error, _) => return error,
     };
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        let text = format!("{error}{}", tls.remedy(&crate::tls::Error::Closed));
+        return Error::Unanswered {
+            to,
+            error: io::Error::new(error.kind(), text),
+        };
+    }
     match error.downcast() {
         Ok(refusal @ crate::tls::Error::Refused(_)) => Error::Tls {
             to,

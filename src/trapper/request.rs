@@ -50,11 +50,15 @@ struct Current {
     kind: Option<Kind>,
     /// Prefix, section and series, as they are.
     plain: String,
-    /// Key name, bracket and `plain`, as they stand in the JSON text; `None` where it depends on the field.
+    /// All that stands before the field, host and key name too, as it stands in the JSON text.
     opening: String,
-    quoted: bool,
+    /// What stands between the field and the value.
+    middle: &'static str,
     chars: usize,
 }
+
+const MIDDLE: &str = "]\",\"value\":\"";
+const MIDDLE_QUOTED: &str = "\\\"]\",\"value\":\"";
 
 const START: &str = "{\"request\":\"sender data\",\"data\":[";
 
@@ -144,19 +148,10 @@ impl<'a> Request<'a> {
         rows.into_iter().map(|row| (row.key, row.value)).collect()
     }
 
-    /// Appends the key of the current series' `field`; `false` where Zabbix can make no item of it.
-    fn key(&mut self, field: &str) -> bool {
+    /// Appends what stands before a value whose field holds something else than ASCII letters, digits and `_`, or whose
+    /// key may be too long; `false` where Zabbix can make no item of it.
+    fn odd(&mut self, field: &str) -> bool {
         let series = &self.series;
-        let simple = field
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if simple && series.chars + field.len() + 4 <= key::MAX_KEY_CHARS {
-            self.buffer.push_str(&series.opening);
-            self.buffer.push_str(field);
-            self.buffer
-                .push_str(if series.quoted { "\\\"]" } else { "]" });
-            return true;
-        }
         let Some(parameter) = key::parameter(&format!("{}{field}", series.plain)) else {
             return false;
         };
@@ -167,7 +162,9 @@ impl<'a> Request<'a> {
         if key.chars().count() > key::MAX_KEY_CHARS {
             return false;
         }
+        self.buffer.push_str(&self.opening);
         json::escape(&key, &mut self.buffer);
+        self.buffer.push_str("\",\"value\":\"");
         true
     }
 }
@@ -186,13 +183,15 @@ impl Collector for Request<'_> {
             .push_str(self.naming.style.section(series.kind));
         key::write_series(series, &mut current.plain);
         current.plain.push('.');
-        current.quoted = key::needs_quotes(&current.plain);
+        let quoted = key::needs_quotes(&current.plain);
+        current.middle = if quoted { MIDDLE_QUOTED } else { MIDDLE };
 
         let name = self.naming.style.key_name(series.kind);
         current.opening.clear();
+        current.opening.push_str(&self.opening);
         current.opening.push_str(name);
         current.opening.push('[');
-        if current.quoted {
+        if quoted {
             let mut quoted = String::with_capacity(current.plain.len() + 8);
             quoted.push('"');
             key::write_quoted(&current.plain, &mut quoted);
@@ -206,10 +205,15 @@ impl Collector for Request<'_> {
     }
 
     fn value(&mut self, field: &str, value: Value<'_>) {
-        let start = self.buffer.len();
-        self.buffer.push_str(&self.opening);
-        if !self.key(field) {
-            self.buffer.truncate(start);
+        let series = &self.series;
+        let simple = field
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if simple && series.chars + field.len() + 4 <= key::MAX_KEY_CHARS {
+            self.buffer.push_str(&series.opening);
+            self.buffer.push_str(field);
+            self.buffer.push_str(series.middle);
+        } else if !self.odd(field) {
             self.skipped += 1;
             if self.unnamable.len() < 5 {
                 let name: String = self.series.plain.chars().take(100).collect();
@@ -217,7 +221,6 @@ impl Collector for Request<'_> {
             }
             return;
         }
-        self.buffer.push_str("\",\"value\":\"");
         match value {
             Value::Number(number) => self.buffer.push_str(number),
             Value::Text(text) => json::escape(text, &mut self.buffer),

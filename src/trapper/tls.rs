@@ -153,12 +153,11 @@ impl Client {
                 ),
             ];
             for (what, found, parameter, wanted) in names {
-                if let Some(wanted) = wanted
-                    && !name::is(found, wanted)
-                {
+                let found = name::text(found);
+                if let Some(wanted) = wanted.as_ref().filter(|wanted| **wanted != found) {
                     return Err(Error::Name {
                         what,
-                        found: name::text(found),
+                        found,
                         parameter,
                         wanted: wanted.clone(),
                     });
@@ -170,7 +169,15 @@ impl Client {
 
     /// What a connection broke by, with what to look at.
     pub fn explained(&self, error: tls::Error) -> Error {
-        let remedy = match (&error, &self.expected) {
+        Error::Handshake {
+            remedy: self.remedy(&error),
+            error,
+        }
+    }
+
+    /// What to look at when a connection broke by `error`.
+    pub fn remedy(&self, error: &tls::Error) -> &'static str {
+        match (error, &self.expected) {
             (tls::Error::Refused(_) | tls::Error::Closed | tls::Error::Other(_), Expected::Psk) => {
                 "; is TLSPSKIdentity in Zabbix, with the key of TLSPSKFile, and known to the server for a minute?"
             }
@@ -182,8 +189,7 @@ impl Client {
             }
             (tls::Error::Certificate(result), Expected::Names { .. }) => why_not_accepted(*result),
             _ => "",
-        };
-        Error::Handshake { error, remedy }
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SerialNumber,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 /// A certificate authority.
@@ -43,10 +43,7 @@ impl Authority {
     /// `CN=name,O=Lab`
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, "Lab");
-        params.distinguished_name.push(DnType::CommonName, name);
+        params.distinguished_name = named(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = rsa();
@@ -61,10 +58,7 @@ impl Authority {
     pub fn sign(&self, name: &str, leaf: &Leaf<'_>) -> Pair {
         let names: Vec<String> = leaf.names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, "Lab");
-        params.distinguished_name.push(DnType::CommonName, name);
+        params.distinguished_name = named(name);
         params.serial_number = Some(SerialNumber::from(leaf.serial));
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(if leaf.expired { 2001 } else { 4000 }, 1, 1);
@@ -94,6 +88,13 @@ impl Authority {
         };
         list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
+}
+
+fn named(name: &str) -> DistinguishedName {
+    let mut full = DistinguishedName::new();
+    full.push(DnType::OrganizationName, "Lab");
+    full.push(DnType::CommonName, name);
+    full
 }
 
 fn rsa() -> KeyPair {
