@@ -1,12 +1,14 @@
 //! The command lines: the one to recommend and the three older ones, all parsed into one [`Command`].
 
+mod line;
 mod older;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{Args, Subcommand, ValueEnum};
+
+pub use line::parse;
 
 use crate::quantity::{bytes, cores, seconds};
 
@@ -330,251 +332,10 @@ pub struct Job {
     pub storage: Storage,
 }
 
-/// Parses a whole command line, the program's name first.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
-    let line = Line::try_parse_from(arguments)?;
-    Ok(Invocation {
-        env_file: line.env_file,
-        command: line.verb.into_command()?,
-    })
-}
-
-#[derive(Parser)]
-#[command(
-    name = "concierge_scheduler",
-    version,
-    about = "Scales container services and keeps Zabbix's configuration as files, called from Zabbix actions",
-    disable_help_subcommand = true,
-    subcommand_required = true
-)]
-struct Line {
-    /// A file of NAME=VALUE lines that stand below the environment [default: /etc/concierge/scheduler.env where it exists]
-    #[arg(long, global = true, value_name = "FILE")]
-    env_file: Option<PathBuf>,
-    #[command(flatten)]
-    engines: OldEngines,
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-/// Older command lines name the only engines that there are.
-#[derive(Args)]
-struct OldEngines {
-    #[arg(long, hide = true, value_parser = ["zabbix"])]
-    event_engine: Option<String>,
-    #[arg(long, hide = true, value_parser = ["docker"])]
-    container_engine: Option<String>,
-    #[arg(long, hide = true, value_parser = ["gcp"])]
-    cloud_engine: Option<String>,
-}
-
-#[derive(Subcommand)]
-#[command(rename_all = "snake_case")]
-enum Verb {
-    /// List a component's replicas
-    #[command(visible_alias = "service_ps")]
-    List {
-        /// The component
-        component: String,
-        #[command(flatten)]
-        target: Target,
-        /// Answer with one JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Add replicas
-    ScaleUp(Positional),
-    /// Remove replicas
-    ScaleDown(Positional),
-    /// Raise the memory of each replica
-    IncreaseMemory(MemoryStep),
-    /// Lower the memory of each replica
-    DecreaseMemory(MemoryStep),
-    /// Raise the cores of each replica
-    IncreaseCpu(CpuStep),
-    /// Lower the cores of each replica
-    DecreaseCpu(CpuStep),
-    /// A component's Docker credentials in the inventory of its service host
-    Pem(Pem),
-    /// Write Zabbix's configuration to files
-    #[command(visible_alias = "backup_app")]
-    BackupConfig(BackupConfig),
-    /// Bring Zabbix to the configuration in the files
-    #[command(visible_alias = "import_app")]
-    RestoreConfig(RestoreConfig),
-    /// Copy the backup to object storage
-    Upload(Storage),
-    /// Copy the backup from object storage
-    Download(Storage),
-    /// Print the names and ids of templates, host groups, hosts and media types
-    GetSimpleIdMap(ConfigDir),
-    /// Backup, restore, upload and delete, in that order
-    Job(Job),
-    #[command(hide = true)]
-    Container(older::Container),
-    #[command(hide = true)]
-    Event(older::Event),
-    #[command(hide = true)]
-    Cloud(older::Cloud),
-}
-
-impl Verb {
-    fn into_command(self) -> Result<Command, clap::Error> {
-        Ok(match self {
-            Self::List {
-                component,
-                target,
-                json,
-            } => Command::List(List {
-                component: Some(component),
-                target,
-                json,
-            }),
-            Self::ScaleUp(line) => Command::Scale(line.into_scale(Direction::Up)?),
-            Self::ScaleDown(line) => Command::Scale(line.into_scale(Direction::Down)?),
-            Self::IncreaseMemory(line) => Command::Resize(line.into_resize(Direction::Up)),
-            Self::DecreaseMemory(line) => Command::Resize(line.into_resize(Direction::Down)),
-            Self::IncreaseCpu(line) => Command::Resize(line.into_resize(Direction::Up)),
-            Self::DecreaseCpu(line) => Command::Resize(line.into_resize(Direction::Down)),
-            Self::Pem(pem) => Command::Pem(pem),
-            Self::BackupConfig(backup) => Command::BackupConfig(backup),
-            Self::RestoreConfig(restore) => Command::RestoreConfig(restore),
-            Self::Upload(storage) => Command::Upload(storage),
-            Self::Download(storage) => Command::Download(storage),
-            Self::GetSimpleIdMap(dir) => Command::GetSimpleIdMap(dir),
-            Self::Job(job) => Command::Job(job),
-            Self::Container(line) => line.into_command()?,
-            Self::Event(line) => line.into_command(),
-            Self::Cloud(line) => line.into_command(),
-        })
-    }
-}
-
-#[derive(Args)]
-struct Positional {
-    /// The component, alone or with the number that runs and the increment
-    #[arg(required = true, num_args = 1..=3, value_names = ["COMPONENT", "CURRENT", "INCREMENT"])]
-    words: Vec<String>,
-    #[command(flatten)]
-    target: Target,
-    #[command(flatten)]
-    bounds: Bounds,
-    #[command(flatten)]
-    action: Action,
-}
-
-impl Positional {
-    fn into_scale(self, direction: Direction) -> Result<Scale, clap::Error> {
-        let (component, current, increment) = match self.words.as_slice() {
-            [component] => (component, None, 1),
-            [component, current, increment] => (
-                component,
-                Some(current_of(current)?),
-                increment_of(increment)?,
-            ),
-            _ => {
-                return Err(usage(
-                    "give the component alone, or the component, the current number and the increment. \
-                     Two arguments are what an empty inventory field {INVENTORY.DEPLOYMENT.STATUS} leaves of three: \
-                     fill the field, or leave the last two arguments out, and the engine is asked",
-                ));
-            }
-        };
-        Ok(Scale {
-            direction,
-            component: component.clone(),
-            current,
-            increment,
-            target: self.target,
-            bounds: self.bounds,
-            action: self.action,
-        })
-    }
-}
-
-#[derive(Args)]
-struct MemoryStep {
-    /// The component
-    component: String,
-    /// The step: 64M, 1G
-    #[arg(value_parser = bytes)]
-    amount: u64,
-    #[command(flatten)]
-    step: Step,
-}
-
-impl MemoryStep {
-    fn into_resize(self, direction: Direction) -> Resize {
-        self.step
-            .into_resize(direction, self.component, Amount::Memory(self.amount))
-    }
-}
-
-#[derive(Args)]
-struct CpuStep {
-    /// The component
-    component: String,
-    /// The step in cores: 0.25
-    #[arg(value_parser = cores)]
-    amount: u64,
-    #[command(flatten)]
-    step: Step,
-}
-
-impl CpuStep {
-    fn into_resize(self, direction: Direction) -> Resize {
-        self.step
-            .into_resize(direction, self.component, Amount::Cpu(self.amount))
-    }
-}
-
-#[derive(Args)]
-struct Step {
-    #[command(flatten)]
-    target: Target,
-    #[command(flatten)]
-    limits: Limits,
-    #[command(flatten)]
-    action: Action,
-}
-
-impl Step {
-    fn into_resize(self, direction: Direction, component: String, amount: Amount) -> Resize {
-        Resize {
-            direction,
-            component,
-            amount,
-            target: self.target,
-            limits: self.limits,
-            action: self.action,
-        }
-    }
-}
-
-fn current_of(text: &str) -> Result<u32, clap::Error> {
-    text.parse().map_err(|_| {
-        usage(&format!(
-            "the current number {text:?} is not a whole number: the inventory field {{INVENTORY.DEPLOYMENT.STATUS}} \
-             must hold the bare count (no unit). Leave the last two arguments out, and the engine is asked"
-        ))
-    })
-}
-
-fn increment_of(text: &str) -> Result<u32, clap::Error> {
-    text.parse().map_err(|_| {
-        usage(&format!(
-            "the increment {text:?} is not a whole number of replicas, such as 1"
-        ))
-    })
-}
-
-fn usage(message: &str) -> clap::Error {
-    Line::command().error(ErrorKind::ValueValidation, message)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
 
     fn parsed(line: &str) -> Command {
         let words = std::iter::once("concierge_scheduler").chain(line.split_whitespace());
@@ -610,11 +371,6 @@ mod tests {
             Command::Resize(resize) => Command::Resize(Resize { target, ..resize }),
             other => other,
         }
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Line::command().debug_assert();
     }
 
     #[test]

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
     Action, Amount, BackupConfig, Bounds, Command, ConfigDir, Direction, Engine, Limits, List,
-    Resize, RestoreConfig, Scale, Storage, Target, current_of, increment_of, usage,
+    Resize, RestoreConfig, Scale, Storage, Target,
+    line::{current_of, increment_of, usage},
 };
 use crate::quantity::seconds;
 

@@ -48,24 +48,9 @@ pub fn normalise(kind: &Kind, object: Value, names: &Names, lost: &mut Vec<Strin
         .and_then(Value::as_str)
         .unwrap_or(kind.name)
         .to_owned();
-    let (object, dangling) = by_names(kind, rename(object), names);
+    let (object, dangling) = by_names(kind, object, names);
     let lines = dangling.iter();
     lost.extend(lines.map(|dangling| format!("{} \"{name}\": {dangling}", kind.name)));
-    object
-}
-
-/// get answered some lists in camel case where create takes underscores.
-fn rename(mut object: Value) -> Value {
-    if let Some(fields) = object.as_object_mut() {
-        for (old, new) in [
-            ("recoveryOperations", "recovery_operations"),
-            ("acknowledgeOperations", "acknowledge_operations"),
-        ] {
-            if let Some(value) = fields.remove(old) {
-                fields.insert(new.to_owned(), value);
-            }
-        }
-    }
     object
 }
 

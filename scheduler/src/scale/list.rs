@@ -42,13 +42,34 @@ pub async fn list(verb: &cli::List, environment: &Environment) -> Result<Exit, E
         Some(_) => Zabbix::open(component, environment, deadline).await?,
         None => None,
     };
+    let listing = listing(verb, zabbix.as_ref(), environment, deadline).await;
+    if let Some(zabbix) = zabbix {
+        zabbix.log_out().await;
+    }
+    let listing = listing?;
+    if verb.json {
+        print_json(&listing);
+    } else {
+        // A closed pipe is no reason to fail: there is nobody left to tell.
+        let _ = print(&listing, io::stdout().lock());
+    }
+    Ok(Exit::Done)
+}
+
+async fn listing(
+    verb: &cli::List,
+    zabbix: Option<&Zabbix>,
+    environment: &Environment,
+    deadline: Deadline,
+) -> Result<Listing, Error> {
+    let component = verb.component.as_deref().unwrap_or_default();
     let (bounds, limits) = (cli::Bounds::default(), cli::Limits::default());
     let session = Session::open(
         component,
         &verb.target,
         &bounds,
         &limits,
-        zabbix.as_ref(),
+        zabbix,
         environment,
         deadline,
     )
@@ -70,16 +91,7 @@ pub async fn list(verb: &cli::List, environment: &Environment) -> Result<Exit, E
             Service::Swarm(service) => swarmed(&session, *service).await?,
         });
     }
-    if let Some(zabbix) = zabbix {
-        zabbix.log_out().await;
-    }
-    if verb.json {
-        print_json(&listing);
-    } else {
-        // A closed pipe is no reason to fail: there is nobody left to tell.
-        let _ = print(&listing, io::stdout().lock());
-    }
-    Ok(Exit::Done)
+    Ok(listing)
 }
 
 fn composed(service: compose::Service) -> Found {

@@ -2,6 +2,7 @@
 
 pub mod compose;
 mod error;
+pub mod limit;
 mod list;
 mod outcome;
 pub mod plan;

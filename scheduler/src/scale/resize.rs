@@ -2,10 +2,11 @@
 
 use tokio::time::Instant;
 
+use super::limit::{self, Resource};
 use super::plan::Decision;
 use super::session::{Service, Session, Zabbix};
 use super::state::State;
-use super::vertical::{self, Resource};
+use super::vertical;
 use super::{Deadline, Error, outcome};
 use crate::cli::{self, Amount, Direction};
 use crate::environment::Environment;
@@ -104,7 +105,7 @@ async fn once(
     let decision = if settings.rules.paused {
         Decision::Held("scaling is paused".to_owned())
     } else {
-        vertical::decide(
+        limit::decide(
             verb.direction,
             verb.amount,
             current,

@@ -19,6 +19,7 @@ use crate::zabbix::{self, Access, Client};
 const TRAPPER_PORT: u16 = 10051;
 /// The answer to Zabbix is an extra: it may not cost much.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+const LOGOUT_LIMIT: Duration = Duration::from_millis(500);
 
 /// What is known of a component's place.
 pub struct Session {
@@ -63,13 +64,21 @@ impl Zabbix {
             method: "host.get".to_owned(),
             timeout: limit,
         };
-        let opened = timeout_at(deadline.work, async {
-            let client = Client::connect(&access).await?;
+        let connecting = timeout_at(deadline.work, Client::connect(&access));
+        let client = connecting.await.map_err(unanswered)??;
+        let known = timeout_at(deadline.work, async {
             let host = ServiceHost::find(&client, component).await?;
             let macros = service_host::macros(&client, host.as_ref()).await?;
-            Ok::<_, Error>((client, host, macros))
+            Ok::<_, service_host::Error>((host, macros))
         });
-        let (client, host, macros) = opened.await.map_err(unanswered)??;
+        let known = known.await.map_err(|late| unanswered(late).into());
+        let (host, macros) = match known.and_then(|known| known.map_err(Error::from)) {
+            Ok(known) => known,
+            Err(error) => {
+                log_out(&client).await;
+                return Err(error);
+            }
+        };
         if host.is_none() {
             eprintln!(
                 "{}; its bounds and credentials come from flags and the environment alone",
@@ -96,26 +105,24 @@ impl Zabbix {
     /// Sends the outcome to the items of the service host that are made for it, and logs out.
     pub async fn close(self, answer: &Answer) {
         let told = async {
-            if let Some(host) = &self.host {
-                self.tell(host, answer).await?;
+            match &self.host {
+                Some(host) if !answer.dry_run => self.tell(host, answer).await,
+                _ => Ok(()),
             }
-            self.client.logout().await;
-            Ok::<_, String>(())
         };
-        match timeout_at(self.end.min(Instant::now() + ANSWER_LIMIT), told).await {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => eprintln!("the outcome was not sent to {}: {reason}", self.trapper),
-            Err(_) => eprintln!(
-                "the outcome was not sent to {}: no answer in time",
-                self.trapper
-            ),
+        let limit = self.end.min(Instant::now() + ANSWER_LIMIT);
+        let told = timeout_at(limit, told)
+            .await
+            .unwrap_or(Err("no answer in time".to_owned()));
+        if let Err(reason) = told {
+            eprintln!("the outcome was not sent to {}: {reason}", self.trapper);
         }
+        log_out(&self.client).await;
     }
 
     /// Logs out, where there is nothing to tell.
     pub async fn log_out(self) {
-        // A session that stays open ends by itself.
-        let _ = timeout(ANSWER_LIMIT, self.client.logout()).await;
+        log_out(&self.client).await;
     }
 
     async fn tell(&self, host: &ServiceHost, answer: &Answer) -> Result<(), String> {
@@ -244,4 +251,9 @@ impl Session {
             project.map(|project| Path::new("/etc/docker").join(project).join("compose.yml"));
         usual.into_iter().filter(|file| file.is_file()).collect()
     }
+}
+
+/// Ends a session; one that stays open because Zabbix does not answer ends by itself.
+async fn log_out(client: &Client) {
+    let _ = timeout(LOGOUT_LIMIT, client.logout()).await;
 }

@@ -156,7 +156,7 @@ impl Populate<'_> {
                         "name": "{#DISK} is full", "priority": "WARNING"}), &format!("{index} prototype trigger"), 0)],
                 }), &format!("{index} prototype"), 0)],
                 "graph_prototypes": [self.with_uuid(json!({
-                    "name": "{#DISK}",
+                    "name": format!("{{#DISK}} of {index}"),
                     "graph_items": [{"color": "1A7C11", "item": {"host": name, "key": "disk.used[{#DISK}]"}}],
                 }), &format!("{index} prototype graph"), 0)],
                 "overrides": [{"name": "no alarm", "step": "1",
@@ -860,11 +860,7 @@ fn renamed(template: Value, index: usize) -> Value {
         .replace("\"disks\"", &format!("\"disks{index}\""))
         .replace("\"page\"", &format!("\"page{index}\""))
         .replace("\"dependent\"", &format!("\"dependent{index}\""))
-        .replace("front page", &format!("front page {index}"))
-        .replace(
-            "\"{#DISK}\",\"uuid\"",
-            &format!("\"{{#DISK}} {index}\",\"uuid\""),
-        );
+        .replace("front page", &format!("front page {index}"));
     serde_json::from_str(&text).expect("replacements keep it JSON")
 }
 

@@ -56,7 +56,7 @@ const fn api(get: fn(Version) -> Value) -> Api {
     Api {
         target: &ACTION,
         get,
-        inward: None,
+        inward: Some(inward),
         outward: Some(outward),
         changes_only: false,
     }
@@ -73,6 +73,20 @@ fn get(source: &str, version: Version) -> Value {
     })
 }
 
+/// Up to 5.2, get answered in camel case what create takes with underscores.
+fn inward(action: &mut Value) {
+    if let Some(fields) = action.as_object_mut() {
+        for (old, new) in [
+            ("recoveryOperations", "recovery_operations"),
+            ("acknowledgeOperations", "acknowledge_operations"),
+        ] {
+            if let Some(operations) = fields.remove(old) {
+                fields.insert(new.to_owned(), operations);
+            }
+        }
+    }
+}
+
 /// Drops what get answers for every operation and condition, and create takes for some only.
 fn outward(action: &mut Value, version: Version) {
     let conditions = action.pointer_mut("/filter/conditions");
@@ -84,7 +98,12 @@ fn outward(action: &mut Value, version: Version) {
         }
     }
     let is_of_service = action["eventsource"] == "4";
-    for phase in ["operations", "recovery_operations", "update_operations"] {
+    for phase in [
+        "operations",
+        "recovery_operations",
+        "update_operations",
+        "acknowledge_operations",
+    ] {
         let operations = action.get_mut(phase).and_then(Value::as_array_mut);
         for operation in operations.into_iter().flatten() {
             // Whoever got the problem's message gets the recovery's, by the same way.
@@ -141,10 +160,8 @@ macro_rules! operations {
 const REFERENCES: &[Reference] = operations!(
     "operations",
     "recovery_operations",
-    "recoveryOperations",
     "update_operations",
-    "acknowledge_operations",
-    "acknowledgeOperations"
+    "acknowledge_operations"
 );
 
 const fn to(path: &'static str, to: &'static Target) -> Reference {

@@ -175,7 +175,7 @@ pub static SERVICE_LINKS: Kind = Kind {
     }),
     references: &[to("dependencies[]/servicedownid", &SERVICE)],
     only: &[],
-    omit: &["linkid", "serviceupid"],
+    omit: &["linkid", "serviceid", "serviceupid"],
 };
 
 pub static SLAS: Kind = Kind {
