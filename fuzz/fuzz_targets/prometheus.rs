@@ -3,4 +3,6 @@
 use courier::format::prometheus;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|body: &[u8]| courier_fuzz::read(body, prometheus::read));
+fuzz_target!(|body: &[u8]| {
+    courier_fuzz::read(body, prometheus::read);
+});

@@ -23,14 +23,23 @@ pub fn bounded<T>(limit: usize, work: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// Reads `body` into a [`Checked`] collector, in bounded memory, and checks the words of an error.
-pub fn read(body: &[u8], format: impl FnOnce(&[u8], &mut dyn Collector) -> Result<(), Error>) {
+/// Reads `body` into a [`Checked`] collector, in bounded memory, and checks the words of an error; whether it was read.
+pub fn read(
+    body: &[u8],
+    format: impl FnOnce(&[u8], &mut dyn Collector) -> Result<(), Error>,
+) -> bool {
     let answer = bounded(4 * body.len() + FREE, || {
         format(body, &mut Checked::default())
     });
-    if let Err(error) = answer {
+    if let Err(error) = &answer {
         check_words(&error.to_string());
     }
+    answer.is_ok()
+}
+
+/// Whether another parser takes `body` for JSON.
+pub fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<&serde_json::value::RawValue>(body).is_ok()
 }
 
 /// An error is a sentence on one line, however much of the input it quotes.
