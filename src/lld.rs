@@ -16,6 +16,8 @@ pub struct Rows<'a> {
     style: Style,
     json: String,
     seen: HashSet<String>,
+    /// The type and text of the series at hand.
+    id: String,
 }
 
 impl<'a> Rows<'a> {
@@ -26,6 +28,7 @@ impl<'a> Rows<'a> {
             style,
             json: String::from("["),
             seen: HashSet::new(),
+            id: String::new(),
         }
     }
 
@@ -64,10 +67,10 @@ impl<'a> Rows<'a> {
         }
         let mut macros = HashSet::new();
         for label in series.labels {
-            let name = macro_name(&label.name);
+            let name = format!("LABEL.{}", macro_name(&label.name));
             // Labels whose names differ in case alone share a macro: the first has it.
             if !macros.contains(&name) {
-                self.field(&format!("LABEL.{name}"), &label.value);
+                self.field(&name, &label.value);
                 macros.insert(name);
             }
         }
@@ -86,12 +89,18 @@ impl<'a> Rows<'a> {
 impl Collector for Rows<'_> {
     fn series(&mut self, series: &Series<'_>) -> bool {
         if self.selection.wants(series.kind, series.name) {
-            let mut text = String::new();
-            key::write_series(series, &mut text);
+            let mut id = std::mem::take(&mut self.id);
+            id.clear();
             // The type is part of what a row is; no name holds a NUL.
-            if self.seen.insert(format!("{}\0{text}", series.kind)) {
-                self.row(series, &text);
+            id.push_str(series.kind.name());
+            id.push('\0');
+            let text = id.len();
+            key::write_series(series, &mut id);
+            if !self.seen.contains(&id) {
+                self.row(series, &id[text..]);
+                self.seen.insert(id.clone());
             }
+            self.id = id;
         }
         false
     }
