@@ -14,17 +14,24 @@ pub(crate) struct Floor {
     /// The bytes of the application's answer.
     answer: usize,
     trapper: u16,
-    /// The request as the courier wrote it.
+    /// The request as the courier wrote it, and its header.
+    header: Vec<u8>,
     request: String,
 }
 
 const ASK: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 impl Floor {
-    /// Takes over a request that the courier sent.
-    pub fn new(pod: &Pod, application: u16, trapper: u16, request: Vec<u8>) -> Result<Self, Error> {
+    /// Takes over a frame that the courier sent.
+    pub fn new(
+        pod: &Pod,
+        application: u16,
+        trapper: u16,
+        mut frame: Vec<u8>,
+    ) -> Result<Self, Error> {
         let mut application = pod.connect(application)?;
         let answer = measure(&mut application).map_err(Error::io("the floor's fetch"))?;
+        let request = frame.split_off(HEADER.min(frame.len()));
         let request = String::from_utf8(request).map_err(|error| Error::Answer {
             from: "courier push".into(),
             answer: error.to_string(),
@@ -34,6 +41,7 @@ impl Floor {
             application,
             answer,
             trapper,
+            header: frame,
             request,
         })
     }
@@ -45,14 +53,14 @@ impl Floor {
             .try_clone()
             .map_err(Error::io("the floor's socket"))?;
         let mut body = vec![0; self.answer];
-        let request = stamped(&self.request);
+        let frame = [&self.header, stamped(&self.request).as_bytes()].concat();
         let trapper = (Ipv4Addr::LOCALHOST, self.trapper);
         self.pod.inside(move || {
             let start = Instant::now();
             application.write_all(ASK)?;
             application.read_exact(&mut body)?;
             let mut trapper = TcpStream::connect(trapper)?;
-            trapper.write_all(request.as_bytes())?;
+            trapper.write_all(&frame)?;
             let mut header = [0; HEADER];
             trapper.read_exact(&mut header)?;
             let length = u32::from_le_bytes([header[5], header[6], header[7], header[8]]);

@@ -17,7 +17,7 @@ const GROWTH: f64 = 1.05;
 
 /// The phases of a push, each the function that is the whole of it.
 const PHASES: [(&str, &str); 3] = [
-    ("fetch", "courier::errand::Target::fetch"),
+    ("fetch", "courier::source::fetch"),
     ("read", "courier::errand::Target::read"),
     ("send", "courier::trapper::deliver::deliver"),
 ];
@@ -43,6 +43,10 @@ impl Instructions {
         let to = format!("127.0.0.1:{}", port(&trapper)?);
         let _served = serve(application, &Body::of(TIMERS));
         let _requests = sink(trapper);
+        let config = folder.join("agent.conf");
+        // Valgrind takes some fifty times as long as the processor alone.
+        fs::write(&config, "Hostname=lab\nTimeout=30\n")
+            .map_err(Error::io(config.display().to_string()))?;
         let counts = PHASES.map(|(phase, function)| {
             let out = folder.join(format!("callgrind.{phase}.out"));
             let mut command = Command::new("valgrind");
@@ -50,7 +54,8 @@ impl Instructions {
                 .args(["--tool=callgrind", &format!("--toggle-collect={function}")])
                 .arg(format!("--callgrind-out-file={}", out.display()))
                 .arg(&courier)
-                .args(["push", &url, "--to", &to, "--host", "lab", "--quiet"]);
+                .args(["push", &url, "--to", &to, "--config"])
+                .arg(&config);
             docker::output(&mut command)?;
             let count = total(&out)?;
             if count == 0 {

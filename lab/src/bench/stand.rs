@@ -26,7 +26,7 @@ TrendCacheSize=256M
 CacheUpdateFrequency=3600
 Timeout=30
 StartPollers=1
-StartPollersUnreachable=0
+StartPollersUnreachable=1
 StartHTTPPollers=1
 ";
 
