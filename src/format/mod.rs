@@ -1,6 +1,7 @@
 //! What a body means: each format reads a body and tells a [`Collector`] what is in it.
 
 pub mod actuator;
+mod budget;
 mod detect;
 pub mod dropwizard;
 pub mod json;
@@ -10,6 +11,7 @@ mod reader;
 
 pub use detect::detect;
 
+use self::budget::Budget;
 use crate::metric::Collector;
 
 /// What a source's body is, in the words of `courier.toml`.
@@ -40,13 +42,18 @@ pub fn read(format: Format, body: &[u8], out: &mut dyn Collector) -> Result<(), 
     if body.trim_ascii().is_empty() {
         return Err(Error::Empty);
     }
+    let mut out = Budget::new(body.len(), out);
     match format {
-        Format::Auto => read(detect(None, body)?, body, out),
-        Format::Dropwizard => dropwizard::read(body, out),
-        Format::Actuator => actuator::meter(body, out),
-        Format::Prometheus => prometheus::read(body, out),
-        Format::Json => json::read(body, out),
+        Format::Auto => read(detect(None, body)?, body, &mut out),
+        Format::Dropwizard => dropwizard::read(body, &mut out),
+        Format::Actuator => actuator::meter(body, &mut out),
+        Format::Prometheus => prometheus::read(body, &mut out),
+        Format::Json => json::read(body, &mut out),
+    }?;
+    if out.exceeded() {
+        return Err(Error::TooMuch);
     }
+    Ok(())
 }
 
 /// Why a body could not be read.
@@ -98,6 +105,12 @@ pub enum Error {
     /// JSON that is a single text, number, boolean or null.
     #[error("the body is a single value, where a JSON object or array is expected: {0}")]
     Scalar(String),
+    /// More than is made of any body.
+    #[error(
+        "the body's values, each with its name written out, take more than 64 MiB and 4 times the body: its names are too \
+         long for so many values"
+    )]
+    TooMuch,
     /// JSON with more levels than are followed.
     #[error("the JSON is nested deeper than {0} levels at {1}")]
     Depth(usize, String),
@@ -125,5 +138,46 @@ fn excerpt(text: &str) -> String {
     match text.char_indices().nth(60) {
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}...", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::recorded::Recorded;
+
+    fn told(format: Format, body: &str) -> Result<Vec<String>, Error> {
+        let mut out = Recorded::default();
+        read(format, body.as_bytes(), &mut out).map(|()| out.0)
+    }
+
+    #[test]
+    fn every_format_is_read_by_its_own_rules_and_auto_by_those_of_the_one_that_it_finds() {
+        let meter = r#"{"name":"m","measurements":[{"statistic":"COUNT","value":1}]}"#;
+        for (format, body, first) in [
+            (Format::Prometheus, "# TYPE a gauge\na 1\n", "gauge a"),
+            (
+                Format::Dropwizard,
+                r#"{"timers":{"a":{"count":1}}}"#,
+                "timer a",
+            ),
+            (Format::Actuator, meter, "counter m"),
+            (Format::Json, r#"{"a":[1]}"#, "untyped a.0"),
+        ] {
+            for format in [format, Format::Auto] {
+                assert_eq!(told(format, body).unwrap()[0], first);
+            }
+        }
+        assert_eq!(
+            told(Format::Json, meter).unwrap()[0],
+            "untyped measurements.0.value"
+        );
+    }
+
+    #[test]
+    fn an_empty_body_is_a_failure_in_every_format() {
+        for format in [Format::Auto, Format::Prometheus, Format::Json] {
+            assert_eq!(told(format, " \r\n"), Err(Error::Empty));
+        }
     }
 }
