@@ -66,25 +66,25 @@ fn kept(lab: &Lab, name: &str, body: &str) -> String {
     format!("file://{path}")
 }
 
-/// Discovers and pushes a source, and compares what Zabbix holds with what was served.
+/// Discovers and pushes a source, and compares what Zabbix holds with what was served. A series has items also while
+/// its value is none.
 fn arrives(host: &Host<'_>, source: &str, prefix: &str, served: &BTreeMap<String, String>) {
     let lab = lab();
     let since = now();
-    let items = host.discover(served.len());
+    let mut items = host.discover(served.len());
     let made: BTreeSet<&String> = items.keys().collect();
     let expected: BTreeSet<&String> = served.keys().collect();
-    assert_eq!(
-        made.symmetric_difference(&expected).collect::<Vec<_>>(),
-        [&&String::new(); 0]
-    );
+    let difference: Vec<_> = made.symmetric_difference(&expected).collect();
+    assert_eq!(difference, [&&String::new(); 0]);
+    items.retain(|key, _| served[key].parse::<f64>().unwrap().is_finite());
     let push = format!("courier.push[{source},,{},,,{prefix}]", host.name);
-    host.push_until(source, &push, served.len() as u64);
+    host.push_until(source, &push, items.len() as u64);
     let samples = host.last_samples(&items, since);
     for (key, sample) in &samples {
+        let value = &served[key];
         assert!(
-            same(&served[key], &sample.value),
-            "{key}: {} {}",
-            served[key],
+            same(value, &sample.value),
+            "{key}: {value} {}",
             sample.value
         );
     }
@@ -94,6 +94,8 @@ fn arrives(host: &Host<'_>, source: &str, prefix: &str, served: &BTreeMap<String
         .collect();
     assert_eq!(clocks.len(), 1, "one push, one clock");
     assert_eq!(stats(lab, source, "failed"), "0");
+    let skipped = (served.len() - items.len()).to_string();
+    assert_eq!(stats(lab, source, "skipped"), skipped);
 }
 
 /// What a body of Prometheus text holds, by key: a plain reading, line by line, of what exporters really write.
@@ -136,9 +138,7 @@ fn prometheus(body: &str) -> BTreeMap<String, String> {
             ("counter", _) => ("counter", name, "count"),
             (kind, _) => (kind, name, "value"),
         };
-        if value.parse::<f64>().unwrap().is_finite() {
-            values.insert(key(kind, name, &labels, field), value.to_owned());
-        }
+        values.insert(key(kind, name, &labels, field), value.to_owned());
     }
     values
 }
@@ -227,35 +227,47 @@ fn actuator_arrives_over_its_own_requests() {
         .map(|name| name.as_str().unwrap())
         .collect();
     assert!(names.len() > 5, "{names:?}");
+    let measured = |name: &str| {
+        let meter = app.get(&format!("/actuator/metrics/{name}")).unwrap();
+        let meter: Value = serde_json::from_str(&meter).unwrap();
+        meter["measurements"][0].clone()
+    };
+    let key = |name: &str| match measured(name)["statistic"].as_str().unwrap() {
+        "COUNT" => format!("counter[actuator.{name}.count]"),
+        "VALUE" => format!("gauge[actuator.{name}.value]"),
+        other => panic!("{name} has {other}"),
+    };
     let source = app.url();
     let host = host(lab, "pyctuator", "Actuator", &source);
     let items = host.discover(names.len());
-    let expected: BTreeSet<String> = names
-        .iter()
-        .map(|name| format!("gauge[actuator.{name}.value]"))
-        .collect();
+    let expected: BTreeSet<String> = names.iter().map(|name| key(name)).collect();
     assert_eq!(items.keys().cloned().collect::<BTreeSet<_>>(), expected);
-    let since = now();
+    let values = || -> Vec<String> {
+        let values = names.iter().map(|name| measured(name)["value"].to_string());
+        values.collect()
+    };
     let push = format!("courier.push[{source},,pyctuator,,,actuator.]");
     host.push_until(&source, &push, names.len() as u64);
+    std::thread::sleep(Duration::from_secs(1));
+    let (since, before) = (now(), values());
+    host.push_until(&source, &push, names.len() as u64);
+    let after = values();
     let samples = host.last_samples(&items, since);
     let clocks: BTreeSet<_> = samples
         .values()
         .map(|sample| (sample.clock, sample.ns))
         .collect();
-    assert_eq!(clocks.len(), 1);
-    // The process's numbers move; the size of the machine's memory does not.
-    for name in names.iter().filter(|name| name.contains("total")) {
-        let meter: Value =
-            serde_json::from_str(&app.get(&format!("/actuator/metrics/{name}")).unwrap()).unwrap();
-        let served = meter["measurements"][0]["value"].to_string();
-        let key = format!("gauge[actuator.{name}.value]");
-        assert!(
-            same(&served, &samples[&key].value),
-            "{key}: {served} {}",
-            samples[&key].value
-        );
+    assert_eq!(clocks.len(), 1, "one push, one clock");
+    // The process measures itself: what stood still around the push must have arrived as it was.
+    let mut stood_still = 0;
+    for ((name, before), after) in names.iter().zip(&before).zip(&after) {
+        if before == after {
+            stood_still += 1;
+            let kept = &samples[&key(name)].value;
+            assert!(same(before, kept), "{name}: {before} {kept}");
+        }
     }
+    assert!(stood_still > 0, "{before:?} {after:?}");
 }
 
 /// pyctuator serves gauges alone: the other statistics, in the shape that Spring Boot gives them.
