@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use lab::{App, Application, Lab};
 use serde_json::{Value, json};
 use support::stub::forwarder;
-use support::{Host, LARGE, dry_run, now, same, stats, template, wait_for};
+use support::{Host, LARGE, now, same, stats, template, wait_for};
 
 /// The macros that keep the server from pushing by itself.
 const QUIET: [(&str, &str); 2] = [
@@ -211,81 +211,6 @@ fn the_seeds_load_of_2000_timers_arrives_whole_in_one_request() {
     let taken = ["courier", "stats", &source, "processed"];
     let output = bench.lab.agent().exec(&taken).unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "22000");
-}
-
-/// Names with each of Zabbix's special characters in every position, alone and in pairs.
-fn awkward_names() -> Vec<String> {
-    let special = [
-        ",", "]", "\"", "[", " ", "\\", "ü", "日本", "{", "}", "'", "*", "$1", "%", "&", "<",
-        "{$A}", "{#B}", "/", "=", ")",
-    ];
-    let mut names = Vec::new();
-    for a in special {
-        names.extend([
-            a.to_owned(),
-            format!("{a}x"),
-            format!("x{a}y"),
-            format!("x{a}"),
-        ]);
-        for b in &special[..6] {
-            names.extend([format!("{a}{b}"), format!("{a}x{b}"), format!("x{a}{b}y")]);
-        }
-    }
-    names.sort();
-    names.dedup();
-    names
-}
-
-#[test]
-fn awkward_names_have_the_keys_that_zabbix_makes_of_them() {
-    let bench = bench();
-    let names = awkward_names();
-    let mut registry: Vec<Value> = names
-        .iter()
-        .enumerate()
-        .map(|(i, name)| json!({"kind": "counter", "name": name, "count": i + 1}))
-        .collect();
-    let long = |letter: &str, length: usize| letter.repeat(length);
-    // counter[ + .count] are 15 characters, and a key has at most 2048.
-    for name in [
-        long("f", 2048 - 15),
-        long("ü", 2048 - 15),
-        long("t", 2048 - 14),
-    ] {
-        registry.push(json!({"kind": "counter", "name": name, "count": 7}));
-    }
-    let app = bench.app(8103, &Value::Array(registry.clone()));
-    let source = app.url();
-    let host = bench.host("names", &source);
-
-    let sent = dry_run(&bench.lab, &[&source]);
-    assert_eq!(
-        sent.len(),
-        registry.len() - 1,
-        "all but the one that is too long"
-    );
-    let since = now();
-    let items = host.discover(sent.len());
-    let made: BTreeSet<&String> = items.keys().collect();
-    let keys: BTreeSet<&String> = sent.keys().collect();
-    assert_eq!(
-        made.symmetric_difference(&keys).collect::<Vec<_>>(),
-        [&&String::new(); 0]
-    );
-    let push = format!("courier.push[{source},,names]");
-    host.push_until(&source, &push, sent.len() as u64);
-    for (key, sample) in host.last_samples(&items, since) {
-        assert!(same(&sent[&key], &sample.value), "{key}");
-    }
-    assert_eq!(stats(&bench.lab, &source, "skipped"), "1");
-    for _ in 0..5 {
-        bench.lab.agent().get(&push).unwrap();
-    }
-    let log = bench.lab.agent().log().unwrap();
-    let said = log
-        .lines()
-        .filter(|line| line.contains("can make no item") && line.contains("tttt"));
-    assert_eq!(said.count(), 1, "{log}");
 }
 
 #[test]
