@@ -115,6 +115,7 @@ impl Bench {
         let spec = AgentSpec {
             hostname: name.into(),
             port,
+            courier_toml: Some(mode.settings().into()),
             ..AgentSpec::default()
         };
         let agent = self.lab.start_agent(&spec).unwrap();
@@ -191,6 +192,14 @@ impl Bench {
 }
 
 impl Mode {
+    /// Compressed frames belong to every version, so they go one of the ways.
+    fn settings(self) -> &'static str {
+        match self {
+            Mode::Psk => "[deliver]\ncompress = true\n",
+            Mode::Plain | Mode::Certificate => "",
+        }
+    }
+
     fn parameters(self) -> &'static str {
         match self {
             Mode::Plain => "",
