@@ -70,7 +70,7 @@ pub fn write_series(series: &Series<'_>, out: &mut String) {
 
 /// Whether Zabbix quotes a parameter that begins with or is `text`.
 pub fn needs_quotes(text: &str) -> bool {
-    text.starts_with(['"', ' ', '[']) || text.contains([',', ']'])
+    text.starts_with(['"', ' ', '[']) || memchr::memchr2(b',', b']', text.as_bytes()).is_some()
 }
 
 /// Appends `text` as it stands between quotes.

@@ -93,7 +93,10 @@ impl<'a> Leaf<'a> {
 /// Whether a double holds the number `raw`.
 pub fn is_finite(raw: &str) -> bool {
     // Up to 300 digits without an exponent are always finite.
-    let plain = raw.len() <= 300 && memchr::memchr2(b'e', b'E', raw.as_bytes()).is_none();
+    let exponent = raw
+        .bytes()
+        .fold(false, |any, byte| any | (byte | 0x20 == b'e'));
+    let plain = raw.len() <= 300 && !exponent;
     plain || raw.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
