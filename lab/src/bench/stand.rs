@@ -7,6 +7,8 @@ use super::{
 };
 use crate::{Agent, AgentSpec, Error, Lab, Version, image, progress::Step};
 
+/// What courier.toml calls the body.
+pub(crate) const SOURCE: &str = "body";
 /// The port that the body is served on.
 pub(crate) const APPLICATION: u16 = 8081;
 /// The server's.
@@ -68,6 +70,11 @@ impl Stand {
                      UserParameter=seed[*],python3 /benches/seed.py \"$1\" \"$2\"\n\
                      UserParameter=library[*],python3 /benches/library.py \"$1\" \"$2\"\n"
                 .into(),
+            // 20,000 timers are more than an errand reads by default.
+            courier_toml: Some(format!(
+                "[source.{SOURCE}]\nurl = \"{}\"\nmax_bytes = 67108864\n",
+                url("metrics")
+            )),
             ..AgentSpec::default()
         };
         let benches = image::lab().join("../benches");
@@ -83,7 +90,7 @@ impl Stand {
         let wanted = self.timers * TRAPPED.len();
         for _ in 0..120 {
             agent.get(&item("courier.push"))?;
-            let processed = agent.get(&format!("courier.stats[{},processed]", url("metrics")))?;
+            let processed = agent.get(&format!("courier.stats[{SOURCE},processed]"))?;
             if processed.parse() == Ok(wanted) {
                 step.done();
                 return Ok(());
@@ -102,8 +109,10 @@ impl Stand {
 
 /// The item that delivers the body in a way of its own: `courier.push`, `seed` or `library`.
 pub(crate) fn item(way: &str) -> String {
-    let between = if way == "courier.push" { ",," } else { "," };
-    format!("{way}[{}{between}{TRAPPED_HOST}]", url("metrics"))
+    match way {
+        "courier.push" => format!("{way}[{SOURCE},,{TRAPPED_HOST}]"),
+        _ => format!("{way}[{},{TRAPPED_HOST}]", url("metrics")),
+    }
 }
 
 /// Where the body is.

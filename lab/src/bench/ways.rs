@@ -5,7 +5,7 @@ use super::{
     hosts::{self, TRAPPED_HOST},
     meter::{self, Group},
     sink::sink,
-    stand::{AGENT, APPLICATION, Stand, TRAPPER, item, url},
+    stand::{AGENT, APPLICATION, SOURCE, Stand, TRAPPER, item, url},
     wire::{Traffic, Wire},
 };
 use crate::{Agent, Error};
@@ -111,7 +111,7 @@ impl<'a> Ways<'a> {
             Way::Courier => self.ask(&item("courier.push"))?,
             Way::Seed => self.ask(&item("seed"))?,
             Way::Library => self.ask(&item("library"))?,
-            Way::Discover => self.ask(&format!("courier.discover[{}]", url("metrics")))?,
+            Way::Discover => self.ask(&format!("courier.discover[{SOURCE}]"))?,
             Way::JsonPath => self.order(&self.json_path)?,
             Way::Prometheus => self.order(&self.prometheus)?,
         };
@@ -198,7 +198,7 @@ fn request(stand: &Stand, agent: &Agent) -> Result<Vec<u8>, Error> {
     let push = [
         "courier",
         "push",
-        &url("metrics"),
+        SOURCE,
         "--to",
         &to,
         "--host",
