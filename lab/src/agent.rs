@@ -6,8 +6,6 @@ use crate::{
     passive, zabbix_image,
 };
 
-/// Where the module lies in an agent's container.
-const MODULE: &str = "/usr/lib/zabbix/modules/libcourier.so";
 const LOG: &str = "/var/log/zabbix/agent.log";
 
 /// Which of Zabbix's two agents.
@@ -72,7 +70,7 @@ impl Default for AgentSpec {
 impl AgentSpec {
     fn configuration(&self) -> String {
         let module = if self.module && self.program == Program::Agentd {
-            format!("LoadModule={MODULE}\n")
+            format!("LoadModule={}\n", build::MODULE)
         } else {
             String::new()
         };
@@ -110,12 +108,7 @@ impl Agent {
     ) -> Result<Self, Error> {
         options.push(format!("--network=container:{}", pod.name()));
         if spec.module {
-            let built = build::courier()?;
-            options.push(format!("--volume={}:{MODULE}:ro", built.module.display()));
-            options.push(format!(
-                "--volume={}:/usr/bin/courier:ro",
-                built.command.display()
-            ));
+            options.extend(build::courier()?.mounts());
         }
         let mut env = vec![
             ("AGENT_PROGRAM", spec.program.name().to_owned()),

@@ -11,6 +11,9 @@ use crate::{
     image::{Recipe, followed, lab},
 };
 
+/// Where the module lies in the containers that load it.
+pub(crate) const MODULE: &str = "/usr/lib/zabbix/modules/libcourier.so";
+
 /// What a build makes.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -18,6 +21,16 @@ pub struct Built {
     pub module: PathBuf,
     /// The command `courier`.
     pub command: PathBuf,
+}
+
+impl Built {
+    /// Options of `docker run` that put the module and the command where an installation has them.
+    pub(crate) fn mounts(&self) -> [String; 2] {
+        [
+            format!("--volume={}:{MODULE}:ro", self.module.display()),
+            format!("--volume={}:/usr/bin/courier:ro", self.command.display()),
+        ]
+    }
 }
 
 /// Builds libcourier.so and the command `courier`, in release mode, against the oldest glibc among the supported

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Agent, AgentSpec, Api, App, Application, Error, Pod, Version,
+    Agent, AgentSpec, Api, App, Application, Error, Pod, Proxy, ProxySpec, Version, build,
     container::{Container, Spec},
     docker, zabbix_image,
 };
@@ -22,6 +22,7 @@ pub struct Lab {
 pub struct LabBuilder {
     version: Version,
     server_config: String,
+    server_module: bool,
     agent: Option<AgentSpec>,
 }
 
@@ -31,6 +32,7 @@ impl Lab {
         LabBuilder {
             version: Version::V6_0,
             server_config: String::new(),
+            server_module: false,
             agent: Some(AgentSpec::default()),
         }
     }
@@ -69,6 +71,11 @@ impl Lab {
     /// Starts a further agent in the same pod.
     pub fn start_agent(&self, spec: &AgentSpec) -> Result<Agent, Error> {
         Agent::start(&self.pod, self.version, spec)
+    }
+
+    /// Makes a proxy known to the server and starts it in the same pod.
+    pub fn start_proxy(&self, spec: &ProxySpec) -> Result<Proxy, Error> {
+        Proxy::start(self, spec)
     }
 
     /// Starts an application in the same pod, on its usual port.
@@ -141,6 +148,12 @@ impl LabBuilder {
         self
     }
 
+    /// The module, in the server too.
+    pub fn server_module(mut self) -> Self {
+        self.server_module = true;
+        self
+    }
+
     /// No agent.
     pub fn without_agent(mut self) -> Self {
         self.agent = None;
@@ -176,11 +189,17 @@ impl LabBuilder {
     /// Starts it all and waits until the server, the API and the agent answer.
     pub fn start(self) -> Result<Lab, Error> {
         let image = zabbix_image(self.version).ensure()?;
+        let mut config = self.server_config;
+        let mut options = vec!["--publish=127.0.0.1::10080".to_owned()];
+        if self.server_module {
+            config = format!("LoadModule={}\n{config}", build::MODULE);
+            options.extend(build::courier()?.mounts());
+        }
         let server = Arc::new(Container::start(&Spec {
             image: &image,
             role: "server",
-            env: vec![("SERVER_CONFIG", self.server_config)],
-            options: vec!["--publish=127.0.0.1::10080".into()],
+            env: vec![("SERVER_CONFIG", config)],
+            options,
         })?);
         let pod = Pod::of(Arc::clone(&server))?;
         let published = docker::run(&["port", server.name(), "10080/tcp"])?;

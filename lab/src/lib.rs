@@ -19,6 +19,7 @@ mod pki;
 mod pod;
 pub mod prepare;
 pub mod progress;
+mod proxy;
 mod version;
 
 pub use agent::{Agent, AgentSpec, Program};
@@ -30,6 +31,7 @@ pub use error::Error;
 pub use lab::{Lab, LabBuilder};
 pub use pki::{Authority, Pair};
 pub use pod::Pod;
+pub use proxy::{Proxy, ProxySpec};
 pub use version::Version;
 
 /// The image of one version of Zabbix.
