@@ -70,6 +70,9 @@ fn a_server_and_a_proxy_load_the_module() {
         })
         .unwrap();
     for log in [lab.server_log().unwrap(), proxy.log().unwrap()] {
-        assert!(log.contains("loaded modules: libcourier.so"), "{log}");
+        assert!(
+            log.contains("loaded modules: /usr/lib/zabbix/modules/libcourier.so"),
+            "{log}"
+        );
     }
 }
