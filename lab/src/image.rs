@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -225,8 +226,19 @@ fn lock(image: &str) -> Result<Flock<File>, Error> {
         .map_err(Error::io(path.display().to_string()))
 }
 
-/// Tries to pull an image, for a short time only: the start of a download tells whether there is a registry.
+/// Tries to pull an image, for a short time only: it is small, and there is another way.
 fn pull(image: &str) -> bool {
+    // Whoever waited once for a registry that does not answer need not wait for it again.
+    static NO_REGISTRY: AtomicBool = AtomicBool::new(false);
+    if NO_REGISTRY.load(Ordering::Relaxed) {
+        return false;
+    }
+    let pulled = pulled_in_time(image);
+    NO_REGISTRY.store(!pulled, Ordering::Relaxed);
+    pulled
+}
+
+fn pulled_in_time(image: &str) -> bool {
     let mut command = docker::command();
     command
         .args(["pull", "-q", image])

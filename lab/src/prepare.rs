@@ -141,6 +141,7 @@ pub fn root() -> Result<(), Error> {
 
 fn install(mut packages: Vec<&str>) -> Result<(), Error> {
     if !is_root() || !program("apt-get") {
+        with_client(&mut packages);
         return Err(Error::Missing {
             what: packages.join(", "),
             remedy: format!("install with: sudo apt-get install {}", packages.join(" ")),
@@ -152,12 +153,7 @@ fn install(mut packages: Vec<&str>) -> Result<(), Error> {
         command
     };
     followed("Reading the package lists", apt().args(["update", "-q"]))?;
-    // Since Debian 13 the engine's client is a package of its own.
-    if packages.contains(&"docker.io")
-        && docker::output(Command::new("apt-cache").args(["show", "docker-cli"])).is_ok()
-    {
-        packages.push("docker-cli");
-    }
+    with_client(&mut packages);
     let what = format!("Installing {}", packages.join(", "));
     followed(
         &what,
@@ -165,6 +161,15 @@ fn install(mut packages: Vec<&str>) -> Result<(), Error> {
             .args(["install", "-qy", "--no-install-recommends"])
             .args(&packages),
     )
+}
+
+/// Adds the engine's client, which is a package of its own since Debian 13.
+fn with_client(packages: &mut Vec<&str>) {
+    let of_its_own =
+        || docker::output(Command::new("apt-cache").args(["show", "docker-cli"])).is_ok();
+    if packages.contains(&"docker.io") && of_its_own() {
+        packages.push("docker-cli");
+    }
 }
 
 fn start_engine() -> Result<(), Error> {
