@@ -47,3 +47,18 @@ fn the_module_loads_with_the_glibc_of_debian_11() {
     });
     assert!(versions.max().unwrap() <= 31, "bullseye has glibc 2.31");
 }
+
+#[test]
+fn the_modules_openssl_is_its_own_and_meets_no_other_in_the_process() {
+    let built = lab::build::courier().unwrap();
+    let table = output("nm", &["-D"], &built.module);
+    let shared = table.lines().filter(|line| {
+        let name = line.split_whitespace().last().unwrap_or_default();
+        ["SSL_", "OPENSSL_", "CRYPTO_", "EVP_", "ERR_", "X509_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    });
+    assert_eq!(shared.collect::<Vec<_>>(), Vec::<&str>::new());
+    let needed = output("objdump", &["-p"], &built.module);
+    assert!(needed.contains("NEEDED") && !needed.contains("libssl"));
+}
