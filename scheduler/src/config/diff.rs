@@ -72,6 +72,43 @@ pub fn same_fields(desired: &Value, observed: &Value) -> Value {
     }
 }
 
+/// The same at every depth, for objects of an older version, which had fewer fields everywhere.
+pub fn known_fields(desired: &Value, observed: &Value) -> Value {
+    match (desired, observed) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            let fields = theirs.iter();
+            fields
+                .filter_map(|(field, value)| {
+                    Some((field.clone(), known_fields(ours.get(field)?, value)))
+                })
+                .collect()
+        }
+        (Value::Array(ours), Value::Array(theirs)) => {
+            let named = |elements: &[Value]| {
+                elements
+                    .iter()
+                    .all(|element| element["name"].is_string() && element["status"].is_string())
+            };
+            if !ours.is_empty() && named(ours) && named(theirs) {
+                // Switches, such as a role's: the older version knew some of them.
+                let known = ours.iter().map(|ours| {
+                    let same = theirs.iter().find(|theirs| theirs["name"] == ours["name"]);
+                    same.cloned().unwrap_or_default()
+                });
+                return known.collect();
+            }
+            let pairs = theirs.iter().enumerate();
+            pairs
+                .map(|(index, theirs)| {
+                    ours.get(index)
+                        .map_or_else(|| theirs.clone(), |ours| known_fields(ours, theirs))
+                })
+                .collect()
+        }
+        _ => observed.clone(),
+    }
+}
+
 fn keep(desired: &mut Value, observed: &Value) {
     let (Value::Object(desired), Value::Object(observed)) = (desired, observed) else {
         return;

@@ -39,6 +39,21 @@ pub fn request(
         let maps: Vec<&Value> = maps.values().collect();
         sections.insert("value_maps".into(), json!(maps));
     }
+    // Template groups came apart from host groups: an older document brings the groups of its templates along.
+    if documents.version < Version(6, 2, 0)
+        && version >= Version(6, 2, 0)
+        && part.kind == "template"
+        && let Some(groups) = kinds::by_name("host_group").and_then(|kind| documents.of_kind(kind))
+    {
+        let named = objects
+            .iter()
+            .filter_map(|object| object["groups"].as_array());
+        let named: Vec<&Value> = named.flatten().map(|group| &group["name"]).collect();
+        let groups = groups
+            .values()
+            .filter(|group| named.contains(&&group["name"]));
+        sections.insert("groups".into(), groups.cloned().collect());
+    }
     // Zabbix looks for the icons of a map among the images of the same document.
     if part.kind == "map"
         && let Some(images) = kinds::by_name("image").and_then(|kind| documents.of_kind(kind))
@@ -92,6 +107,9 @@ fn rules(part: Part, version: Version, delete: bool) -> Value {
                 "templateDashboards"
             };
             rules[screens] = inside.clone();
+            if version >= Version(6, 2, 0) {
+                rules["template_groups"] = all.clone();
+            }
             rules
         }
         ("host", _) => {

@@ -160,15 +160,22 @@ pub fn label(element: &Value) -> String {
         _ => match element {
             Value::String(text) => text.clone(),
             // Secrets may be left out, and must not tell elements apart.
-            Value::Object(fields) => {
-                let open = fields
-                    .iter()
-                    .filter(|(field, _)| !FIELDS.contains(&field.as_str()));
-                let open = open.map(|(field, value)| (field.clone(), value.clone()));
-                Value::Object(open.collect()).to_string()
-            }
-            other => other.to_string(),
+            other => without_secrets(other).to_string(),
         },
+    }
+}
+
+fn without_secrets(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let open = fields
+                .iter()
+                .filter(|(field, _)| !FIELDS.contains(&field.as_str()));
+            open.map(|(field, value)| (field.clone(), without_secrets(value)))
+                .collect()
+        }
+        Value::Array(elements) => elements.iter().map(without_secrets).collect(),
+        other => other.clone(),
     }
 }
 
@@ -182,7 +189,7 @@ pub fn id(value: &Value) -> Option<String> {
 }
 
 /// Removes the fields that Zabbix answers but takes only beside certain others.
-fn keep_only(kind: &Kind, object: &mut Value) {
+pub fn keep_only(kind: &Kind, object: &mut Value) {
     let root = roots(object);
     for only in kind.only {
         path::visit(object, only.path, &mut |parent, field| {

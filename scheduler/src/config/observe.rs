@@ -113,6 +113,14 @@ fn targets(kinds: &[&'static Kind]) -> Vec<&'static Target> {
 
 fn jobs(kind: &'static Kind, names: &Names, version: Version) -> Vec<Job> {
     match &kind.form {
+        // Up to 5.2 an export holds images only beside the maps that show them.
+        Form::Export(export) if kind.name == "image" && version < Version(5, 4, 0) => vec![Job {
+            kind,
+            request: Request::new(
+                format!("{}.get", export.target.api),
+                json!({"output": "extend", "select_image": true}),
+            ),
+        }],
         Form::Export(export) => names
             .all_ids(export.target)
             .chunks(export.batch)
@@ -138,6 +146,11 @@ fn take_export(
     answer: Value,
 ) -> Result<(), Error> {
     let wrong = || Error::NotAnExport(kind.name);
+    if let Value::Array(images) = answer {
+        let mut document = json!({(export.section)(snapshot.version): images.into_iter().map(image).collect::<Vec<_>>()});
+        take_document(snapshot, kind, export, &mut document);
+        return Ok(());
+    }
     let text = answer.as_str().ok_or_else(wrong)?;
     let mut document: Value = serde_json::from_str(text).map_err(|_| wrong())?;
     let document = document.get_mut("zabbix_export").ok_or_else(wrong)?;
@@ -169,6 +182,11 @@ pub fn take_document(
             snapshot.insert(part, name_beside(&object), object);
         }
     }
+}
+
+/// An image of image.get as an export holds it.
+fn image(image: Value) -> Value {
+    json!({"name": image["name"], "imagetype": image["imagetype"], "encodedImage": image["image"]})
 }
 
 fn elements(document: &mut Value, section: &str) -> Vec<Value> {

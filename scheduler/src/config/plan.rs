@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::converted::Converted;
 use super::depend;
-use super::diff::{Difference, differences, same_fields, with_kept};
+use super::diff::{Difference, differences, known_fields, same_fields, with_kept};
 use super::kind::{Form, Kind};
 use super::kinds::KINDS;
 use super::secrets;
@@ -199,6 +199,11 @@ fn update(
     let found = match (exported, prune) {
         (true, true) => differences(&object, observed),
         (true, false) => differences(&with_kept(object.clone(), observed), observed),
+        (false, _) if desired.is_older() => {
+            let mut known = known_fields(&object, observed);
+            super::normal::sort(&mut known);
+            differences(&object, &known)
+        }
         (false, _) => differences(&object, &same_fields(&object, observed)),
     };
     if found.is_empty() {

@@ -126,6 +126,24 @@ fn bounds_hold_for_a_swarm_too_and_what_fails_is_told() {
         "9",
     ];
     stage.engine.docker(&global).unwrap();
+    let stacked = [
+        "service",
+        "create",
+        "--detach",
+        "--no-resolve-image",
+        "--name",
+        "shop_api",
+        SAMPLE_IMAGE,
+        "sleep",
+        "9",
+    ];
+    stage.engine.docker(&stacked).unwrap();
+    let dry = stage.done("scale_up api --project shop --dry-run --json");
+    assert_eq!(
+        dry.json()["service"],
+        "shop_api",
+        "a stack's name stands before its services'"
+    );
     assert!(
         stage
             .run("scale_up everywhere")

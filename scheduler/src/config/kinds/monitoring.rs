@@ -287,6 +287,10 @@ fn parent(service: &mut Value) {
         let id = parent.get("serviceid").cloned().unwrap_or(Value::Null);
         fields.insert("parentid".to_owned(), id);
     }
+    let times = fields.get_mut("times").and_then(Value::as_array_mut);
+    for time in times.into_iter().flatten().filter_map(Value::as_object_mut) {
+        time.remove("serviceid");
+    }
 }
 
 fn dependencies(service: &mut Value, _: Version) {

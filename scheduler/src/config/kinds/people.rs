@@ -82,7 +82,7 @@ pub static USERS: Kind = Kind {
         },
         inward: None,
         outward: Some(medias),
-        changes_only: false,
+        changes_only: true,
     }),
     references: &[
         to("usrgrps[]/usrgrpid", &USER_GROUP),

@@ -1,0 +1,41 @@
+//! A backup of an older Zabbix restores into the next version, and into the one after that.
+
+use lab::Version;
+use serde_json::json;
+
+use crate::command::{backup, restore};
+use crate::population::{SMALL, populate};
+use crate::round_trip::nothing_to_do;
+use crate::server::Server;
+
+#[test]
+fn a_backup_of_5_0_restores_into_6_0_and_that_one_into_7_0() {
+    let dirs = tempfile::tempdir().expect("a folder");
+    let (old, middle) = (dirs.path().join("5.0"), dirs.path().join("6.0"));
+    {
+        let server = Server::start(Version::V5_0);
+        server.strip();
+        populate(server.api(), Version::V5_0, SMALL);
+        backup(server.address(), &old, &[]);
+    }
+    {
+        let server = Server::start(Version::V6_0);
+        server.strip();
+        let answer = restore(server.address(), &old, &[]);
+        assert_eq!(answer["failed"], json!([]), "{answer:#}");
+        let lost = answer["not_carried"].to_string();
+        for named in ["its SLA of 99.5", "its times of service"] {
+            assert!(lost.contains(named), "{named} is not named: {lost}");
+        }
+        nothing_to_do(server.address(), &old);
+        backup(server.address(), &middle, &[]);
+    }
+    let server = Server::start(Version::V7_0);
+    server.strip();
+    for dir in [&middle, &old] {
+        let answer = restore(server.address(), dir, &[]);
+        assert_eq!(answer["failed"], json!([]), "{answer:#}");
+        nothing_to_do(server.address(), dir);
+        server.load("bare");
+    }
+}
