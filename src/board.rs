@@ -18,8 +18,8 @@ const TEXT_WORDS: usize = TEXT / 8;
 /// Words of a slot before its text.
 const FIXED: usize = 17;
 const SLOT: usize = FIXED + TEXT_WORDS;
-/// Words before the first slot: the last stamp, and what was said already.
-const HEAD: usize = 2;
+/// Words before the first slot: the last stamp, what was said already, and how many snapshots were lost.
+const HEAD: usize = 3;
 /// The words that a board needs.
 pub const WORDS: usize = HEAD + SLOTS * SLOT;
 
@@ -112,6 +112,16 @@ impl Board {
     pub fn first(&self, notice: u32) -> bool {
         let bit = 1 << (notice % 64);
         self.words[1].fetch_or(bit, Ordering::Relaxed) & bit == 0
+    }
+
+    /// Counts a snapshot that the spool gave up.
+    pub fn lose(&self) {
+        self.words[2].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many snapshots the spool gave up, in any process.
+    pub fn lost(&self) -> u64 {
+        self.words[2].load(Ordering::Relaxed)
     }
 
     /// Keeps what became of the last push of `source`.

@@ -28,6 +28,13 @@ impl Deadline {
         Self::after(timeout.saturating_sub(margin))
     }
 
+    /// The deadline `duration` before this one.
+    pub fn earlier_by(&self, duration: Duration) -> Self {
+        // The clock of instants is older than any errand.
+        let at = self.at.checked_sub(duration).unwrap_or(self.at);
+        Deadline { at }
+    }
+
     /// The deadline of the first of `parts` attempts that share what is left.
     pub fn shared_by(&self, parts: usize) -> Self {
         let left = self.at.saturating_duration_since(Instant::now());

@@ -7,7 +7,8 @@
 //!    and of the courier, and the [`board`] that all processes share.
 //! 3. [`errand`]: finds the source that is meant and fetches its body ([`source`], over [`net`] and [`tls`]).
 //! 4. [`format`](mod@format): what the body means, told as [`metric`]s, of which [`select`] says what is wanted.
-//! 5. [`lld`] makes discovery rows of them; [`key`] and [`trapper`] the request, which goes out and is answered.
+//! 5. [`lld`] makes discovery rows of them; [`key`] and [`trapper`] the request, which goes out and is answered, or
+//!    waits in the [`spool`].
 //!
 //! Everything ends by the errand's [`deadline`].
 
@@ -27,5 +28,6 @@ pub mod net;
 pub mod select;
 pub mod settings;
 pub mod source;
+pub mod spool;
 pub mod tls;
 pub mod trapper;

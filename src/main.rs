@@ -91,7 +91,8 @@ enum Verb {
     Stats {
         /// A name from courier.toml, or a URL
         source: String,
-        /// status, error, elapsed, fetch, parse, send, server, bytes, values, processed, failed, skipped or age
+        /// status, error, elapsed, fetch, parse, send, server, bytes, values, processed, failed, skipped, age, waiting
+        /// or lost
         field: String,
     },
     /// Print the version
@@ -250,11 +251,8 @@ fn send(
         prefix: "",
         style: key::Style::Concierge,
     };
-    let mut request = Request::new(
-        naming,
-        &selection,
-        environment.board.stamp(SystemTime::now()),
-    );
+    let stamp = environment.board.stamp(SystemTime::now());
+    let mut request = Request::new(naming, &selection, stamp);
     request.add(key, value);
     let frame = request
         .into_frame()
@@ -266,8 +264,10 @@ fn send(
         tls: &environment.tls().map_err(text)?,
         compress: settings.deliver.compress,
         deadline,
+        spool: None,
     };
-    let reply = deliver::deliver(&delivery, &frame).map_err(|error| failed(error.to_string()))?;
+    let reply =
+        deliver::deliver(&delivery, stamp, &frame).map_err(|error| failed(error.to_string()))?;
     if reply.failed > 0 {
         return Err(Failure {
             text: format!(

@@ -12,6 +12,7 @@ use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::errand::{self, Target};
 use crate::select::Selection;
+use crate::spool::Spool;
 use crate::trapper::deliver::{self, Delivered, Delivery};
 use crate::trapper::destination::Destination;
 use crate::trapper::request::{Naming, Request};
@@ -200,8 +201,9 @@ impl Errand {
             tls: &environment.tls().map_err(errand::Error::from)?,
             compress: self.target.settings.deliver.compress,
             deadline,
+            spool: Spool::new(&self.target.settings.deliver, environment.board),
         };
-        let delivered = deliver::deliver(&delivery, &frame);
+        let delivered = deliver::deliver(&delivery, stamp, &frame);
         record.send = milliseconds(start);
         let Delivered {
             processed,

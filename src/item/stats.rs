@@ -8,8 +8,10 @@ use crate::abi::Answer;
 use crate::board::Status;
 use crate::environment::Environment;
 use crate::errand::Target;
+use crate::spool::Spool;
 
-const FIELDS: &str = "status, error, elapsed, fetch, parse, send, server, bytes, values, processed, failed, skipped, age";
+const FIELDS: &str = "status, error, elapsed, fetch, parse, send, server, bytes, values, processed, failed, skipped, age, \
+    waiting, lost";
 
 /// Answers one field.
 ///
@@ -45,6 +47,11 @@ pub fn stats(environment: &Environment, parameters: &[Cow<'_, str>]) -> Result<A
         "failed" => Answer::Integer(record.failed),
         "skipped" => Answer::Integer(record.skipped),
         "age" => Answer::Number(age.as_secs_f64()),
+        "waiting" => {
+            let spool = Spool::new(&target.settings.deliver, environment.board);
+            Answer::Integer(spool.map_or(0, |spool| spool.waiting()))
+        }
+        "lost" => Answer::Integer(environment.board.lost()),
         _ => return Err(format!("unknown field {field:?}: use one of {FIELDS}")),
     })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use crate::format::Format;
@@ -51,13 +51,33 @@ pub struct Source {
 }
 
 /// `[deliver]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Deliver {
     /// Servers in place of the agent's own `ServerActive`, each `host[:port]`, a cluster's nodes parted by `;`.
     pub to: Vec<String>,
     /// Whether requests are compressed.
     pub compress: bool,
+    /// The folder where snapshots wait that could not be delivered; empty: they do not wait.
+    #[serde(deserialize_with = "absolute")]
+    pub spool: PathBuf,
+    /// The most that may lie there, in bytes.
+    pub spool_max_bytes: u64,
+    /// The longest that a snapshot may wait, in seconds.
+    pub spool_max_age: u64,
+    /// What is done with a snapshot that was sent and never acknowledged.
+    pub spool_retry: Retry,
+}
+
+/// What is done with a snapshot of which nobody knows whether the server has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Retry {
+    /// It is not sent again, and counts as lost.
+    #[default]
+    AtMostOnce,
+    /// It is sent again. Zabbix 6.0 and later keep one of two equal values with the same clock, 5.0 keeps both.
+    AtLeastOnce,
 }
 
 /// The largest body where nothing else is set: 8 MiB.
@@ -84,6 +104,19 @@ pub enum Error {
         /// What is wrong.
         mistake: String,
     },
+}
+
+impl Default for Deliver {
+    fn default() -> Self {
+        Deliver {
+            to: Vec::new(),
+            compress: false,
+            spool: PathBuf::new(),
+            spool_max_bytes: 64 << 20,
+            spool_max_age: 24 * 60 * 60,
+            spool_retry: Retry::default(),
+        }
+    }
 }
 
 impl Default for Courier {
@@ -226,6 +259,15 @@ struct FileSource {
     max_bytes: u64,
 }
 
+/// A folder's path; the agent's working directory is not what anybody thinks of.
+fn absolute<'de, D: Deserializer<'de>>(text: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(text)?;
+    if path.as_os_str().is_empty() || path.is_absolute() {
+        return Ok(path);
+    }
+    Err(serde::de::Error::custom("write the whole path, from / on"))
+}
+
 fn max_bytes() -> u64 {
     MAX_BYTES
 }
@@ -283,6 +325,10 @@ mod tests {
             [deliver]
             to = ["a:1", "b"]
             compress = true
+            spool = "/var/lib/zabbix/courier"
+            spool_max_bytes = 1000
+            spool_max_age = 60
+            spool_retry = "at-least-once"
             "#,
         )
         .unwrap();
@@ -294,6 +340,10 @@ mod tests {
         assert_eq!(app.headers["Authorization"], "Bearer secret");
         assert_eq!(settings.deliver.to, ["a:1", "b"]);
         assert!(settings.allow.is_empty() && settings.deliver.compress);
+        let deliver = &settings.deliver;
+        assert_eq!(deliver.spool, Path::new("/var/lib/zabbix/courier"));
+        assert_eq!((deliver.spool_max_bytes, deliver.spool_max_age), (1000, 60));
+        assert_eq!(deliver.spool_retry, Retry::AtLeastOnce);
     }
 
     #[test]
@@ -323,6 +373,14 @@ mod tests {
             (
                 "[deliver]\nto = 5",
                 "courier.toml, line 2: to: invalid type",
+            ),
+            (
+                "[deliver]\nspool = 'spool'",
+                "courier.toml, line 2: spool: write the whole path",
+            ),
+            (
+                "[deliver]\nspool_retry = 'always'",
+                "courier.toml, line 2: spool_retry: unknown variant",
             ),
             (
                 "[source.a]\nurl = 'x'\nformat = 'xml'",

@@ -11,10 +11,12 @@ use super::client::{self, Route};
 use super::destination::{Address, Destination};
 use super::frame;
 use super::reply::{self, Reply};
+use super::request::Stamp;
 use super::tls;
 use crate::abi;
 use crate::deadline::Deadline;
 use crate::settings::tls::Tls;
+use crate::spool::{Snapshot, Spool, Undelivered, Why};
 
 /// Where a frame goes, and how.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Delivery<'a> {
     pub compress: bool,
     /// When there must be an answer.
     pub deadline: Deadline,
+    /// Where what a destination does not take waits, if it does.
+    pub spool: Option<Spool<'a>>,
 }
 
 /// What became of the values; of several destinations the one that took fewest.
@@ -48,10 +52,29 @@ pub enum Error {
 /// The destinations that did not take a frame, and those that did.
 #[derive(Debug)]
 pub struct Failures {
-    /// Each destination that did not, by its place, and what went wrong with each node that was tried.
-    pub failed: Vec<(usize, Vec<client::Error>)>,
-    /// The destinations that did.
+    failed: Vec<Undelivered<Nodes>>,
     took: Vec<String>,
+}
+
+/// What went wrong with each node of a destination that was tried.
+#[derive(Debug)]
+struct Nodes(Vec<client::Error>);
+
+impl Nodes {
+    fn timed_out(&self) -> bool {
+        self.0.iter().any(client::Error::timed_out)
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.0.iter().any(client::Error::is_unknown)
+    }
+}
+
+impl fmt::Display for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons: Vec<String> = self.0.iter().map(client::Error::to_string).collect();
+        f.write_str(&reasons.join("; "))
+    }
 }
 
 impl Error {
@@ -59,17 +82,16 @@ impl Error {
     pub fn timed_out(&self) -> bool {
         match self {
             Error::Tls(_) => false,
-            Error::Destinations(Failures { failed, .. }) => failed
-                .iter()
-                .any(|(_, errors)| errors.iter().any(client::Error::timed_out)),
+            Error::Destinations(Failures { failed, .. }) => {
+                failed.iter().any(|one| one.timed_out(Nodes::timed_out))
+            }
         }
     }
 }
 
 impl fmt::Display for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errors = self.failed.iter().flat_map(|(_, errors)| errors);
-        let reasons: Vec<String> = errors.map(client::Error::to_string).collect();
+        let reasons: Vec<String> = self.failed.iter().map(Undelivered::to_string).collect();
         f.write_str(&reasons.join("; "))?;
         if !self.took.is_empty() {
             write!(f, "; taken by {}", self.took.join(", "))?;
@@ -78,22 +100,37 @@ impl fmt::Display for Failures {
     }
 }
 
-/// Delivers `frame` to every destination.
+/// Delivers `frame`, a snapshot of the clock `stamp`, to every destination.
 ///
 /// # Errors
 /// [`Error`] unless every destination took it.
-pub fn deliver(delivery: &Delivery<'_>, frame: &[u8]) -> Result<Delivered, Error> {
+pub fn deliver(delivery: &Delivery<'_>, stamp: Stamp, frame: &[u8]) -> Result<Delivered, Error> {
     let tls = tls::Client::new(delivery.tls)?;
     let route = Route {
         from: delivery.from,
         tls: tls.as_ref(),
     };
-    let frame = match delivery.compress {
-        true => Cow::Owned(frame::compressed(frame)),
-        false => Cow::Borrowed(frame),
+    let exchange = |to, frame: &[u8], deadline| {
+        let frame = match delivery.compress {
+            true => Cow::Owned(frame::compressed(frame)),
+            false => Cow::Borrowed(frame),
+        };
+        to_one(to, route, &frame, deadline)
     };
-    let send = |to| to_one(to, route, &frame, delivery.deadline);
-    let answers: Vec<Result<Reply, Vec<client::Error>>> = match delivery.destinations {
+    let send = |to| match &delivery.spool {
+        None => exchange(to, frame, delivery.deadline).map_err(|nodes| Undelivered {
+            why: Why::Send(nodes),
+            kept: None,
+        }),
+        Some(spool) => spool.deliver(
+            to,
+            Snapshot { stamp, frame },
+            delivery.deadline,
+            |frame, deadline| exchange(to, frame, deadline),
+            Nodes::is_unknown,
+        ),
+    };
+    let answers: Vec<Result<Reply, Undelivered<Nodes>>> = match delivery.destinations {
         [one] => vec![send(one)],
         several => thread::scope(|scope| {
             let running: Vec<_> = several
@@ -116,7 +153,7 @@ pub fn deliver(delivery: &Delivery<'_>, frame: &[u8]) -> Result<Delivered, Error
     let mut fewest: Option<Reply> = None;
     for (place, answer) in answers.into_iter().enumerate() {
         match answer {
-            Err(errors) => failures.failed.push((place, errors)),
+            Err(failed) => failures.failed.push(failed),
             Ok(reply) => {
                 failures.took.push(delivery.destinations[place].to_string());
                 if fewest.is_none_or(|fewest| reply.processed < fewest.processed) {
@@ -138,7 +175,7 @@ fn to_one(
     route: Route<'_>,
     frame: &[u8],
     deadline: Deadline,
-) -> Result<Reply, Vec<client::Error>> {
+) -> Result<Reply, Nodes> {
     let nodes = in_turn(destination);
     let mut errors = Vec::new();
     for (tried, node) in nodes.iter().enumerate() {
@@ -157,7 +194,7 @@ fn to_one(
             }
         }
     }
-    Err(errors)
+    Err(Nodes(errors))
 }
 
 /// Asks a node, and where it redirects to that one; answers who took the frame, too.
@@ -279,9 +316,11 @@ mod tests {
             tls: &Tls::Unencrypted,
             compress: false,
             deadline: Deadline::after(Duration::from_secs(2)),
+            spool: None,
         };
         let frame = [&frame::header(MESSAGE.len()), MESSAGE].concat();
-        deliver(&delivery, &frame)
+        let stamp = Stamp { clock: 1, ns: 0 };
+        deliver(&delivery, stamp, &frame)
             .map(|reply| reply.processed)
             .map_err(|error| error.to_string())
     }

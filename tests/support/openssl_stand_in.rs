@@ -14,6 +14,7 @@ use courier::settings::agent::Agent;
 use courier::settings::tls::Tls;
 use courier::trapper::deliver::{self, Delivery};
 use courier::trapper::destination;
+use courier::trapper::request::Stamp;
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion,
 };
@@ -173,8 +174,10 @@ pub fn deliver(to: &str, tls: &Tls, patience: Duration) -> Result<u64, String> {
         tls,
         compress: false,
         deadline: Deadline::after(patience),
+        spool: None,
     };
-    deliver::deliver(&delivery, &[header, message].concat())
+    let stamp = Stamp { clock: 1, ns: 0 };
+    deliver::deliver(&delivery, stamp, &[header, message].concat())
         .map(|reply| reply.processed)
         .map_err(|error| error.to_string())
 }
