@@ -133,7 +133,7 @@ const REFUSED: u8 = 2;
 const USAGE: u8 = 64;
 
 /// `courier send` runs in a job of ContainerPilot's, which must not hang.
-const SEND_TIMEOUT: Duration = Duration::from_millis(2500);
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

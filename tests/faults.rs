@@ -2,12 +2,13 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use lab::Lab;
-use support::stats;
+use lab::{Agent, AgentSpec, Lab};
 use support::stub::{Behaviour, Stub, http};
+use support::wait_for;
 
 /// The agent's own default.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -17,74 +18,83 @@ const ALLOW: &str = "allow = ['http://127.0.0.1:*/', 'http://localhost:*/', 'fil
 struct Bench {
     lab: Lab,
     pids: Vec<u32>,
-    settings: Mutex<()>,
+    ports: AtomicU16,
 }
 
 fn bench() -> &'static Bench {
     static BENCH: OnceLock<Bench> = OnceLock::new();
     BENCH.get_or_init(|| {
         let lab = Lab::builder().courier_toml(ALLOW).start().unwrap();
-        let made = lab.agent().exec(&["mkdir", "-p", "/srv/metrics"]).unwrap();
-        assert!(made.status.success());
-        let pids = lab.agent().pids().unwrap();
-        assert!(pids.len() >= 5, "{pids:?}");
+        make(lab.agent(), "mkdir -p /srv/metrics");
+        // The parent, the collector, three listeners and one process of active checks.
+        let pids = wait_for("six processes", Duration::from_secs(30), || {
+            let pids = lab.agent().pids().unwrap();
+            (pids.len() == 6).then_some(pids)
+        });
         Bench {
             lab,
             pids,
-            settings: Mutex::new(()),
+            ports: AtomicU16::new(10060),
         }
     })
 }
 
+fn make(agent: &Agent, command: &str) {
+    let output = agent.exec(&["sh", "-c", command]).unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {text}");
+}
+
+fn get(agent: &Agent, key: &str) -> Result<String, String> {
+    let start = Instant::now();
+    let answer = agent.get_within(key, TIMEOUT);
+    let took = start.elapsed();
+    assert!(took < TIMEOUT, "{key} took {took:?}");
+    answer.map_err(|error| error.to_string())
+}
+
+fn push(agent: &Agent, source: &str) -> Result<f64, String> {
+    get(agent, &format!("courier.push[{source}]")).map(|value| value.parse().unwrap())
+}
+
+fn discover(agent: &Agent, source: &str) -> Result<String, String> {
+    get(agent, &format!("courier.discover[{source}]"))
+}
+
+fn error_of(agent: &Agent, source: &str) -> String {
+    get(agent, &format!("courier.stats[{source},error]")).unwrap()
+}
+
 impl Bench {
+    fn agent(&self) -> &Agent {
+        self.lab.agent()
+    }
+
     fn stub(&self, behaviour: Behaviour) -> Stub {
         Stub::on(self.lab.pod().listen(0).unwrap(), behaviour)
     }
 
-    fn get(&self, key: &str) -> Result<String, String> {
-        let start = Instant::now();
-        let answer = self
-            .lab
-            .agent()
-            .get_within(key, TIMEOUT)
-            .map_err(|error| error.to_string());
-        assert!(
-            start.elapsed() < TIMEOUT,
-            "{key} took {:?}",
-            start.elapsed()
-        );
-        answer
-    }
-
-    fn push(&self, source: &str) -> Result<f64, String> {
-        self.get(&format!("courier.push[{source}]"))
-            .map(|value| value.parse().unwrap())
-    }
-
-    fn discover(&self, source: &str) -> Result<String, String> {
-        self.get(&format!("courier.discover[{source}]"))
+    /// An agent of a test's own, whose settings it may change.
+    fn agent_with(&self, toml: &str) -> Agent {
+        let port = self.ports.fetch_add(1, Ordering::Relaxed);
+        let spec = AgentSpec {
+            hostname: format!("lab-{port}"),
+            port,
+            courier_toml: Some(format!("{ALLOW}{toml}")),
+            ..AgentSpec::default()
+        };
+        self.lab.start_agent(&spec).unwrap()
     }
 
     fn all_alive(&self) {
-        assert_eq!(self.lab.agent().pids().unwrap(), self.pids);
+        assert_eq!(self.agent().pids().unwrap(), self.pids);
     }
+}
 
-    /// Writes courier.toml for one test at a time.
-    fn settings(&self, toml: &str) -> MutexGuard<'_, ()> {
-        // A test that failed leaves nothing behind that the next one does not write anew.
-        let guard = self
-            .settings
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner());
-        self.lab
-            .agent()
-            .write_file(
-                "/etc/zabbix/courier.toml",
-                format!("{ALLOW}{toml}").as_bytes(),
-            )
-            .unwrap();
-        guard
-    }
+/// One counter, as Dropwizard serves it.
+fn counter() -> Behaviour {
+    let body = br#"{"version":"4.0.0","counters":{"a":{"count":1}}}"#;
+    http("200 OK", "application/json", body)
 }
 
 #[test]
@@ -119,7 +129,9 @@ fn misuse_makes_the_item_unsupported_and_says_what_to_mend() {
         ),
         ("courier.push[http://u:secret@127.0.0.1/]", "credentials"),
     ] {
-        let error = bench.get(key).unwrap_err();
+        let error = get(bench.agent(), key).unwrap_err();
+        // The lab's own words repeat the key.
+        let (_, error) = error.split_once("is not supported: ").unwrap();
         assert!(
             error.contains(reason) && !error.contains("secret"),
             "{key}: {error}"
@@ -185,11 +197,18 @@ fn a_body_that_is_no_metrics_fails_and_says_why() {
         (Behaviour::Answers(Arc::new(Vec::new())), "cannot read"),
     ] {
         let stub = bench.stub(behaviour);
-        let error = bench.discover(&stub.url()).unwrap_err();
+        let error = discover(bench.agent(), &stub.url()).unwrap_err();
         assert!(error.contains(reason), "discover, {reason}: {error}");
-        assert_eq!(bench.push(&stub.url()), Ok(0.0), "{reason}");
-        assert_eq!(stats(&bench.lab, &stub.url(), "status"), "failed");
-        let error = stats(&bench.lab, &stub.url(), "error");
+        assert_eq!(push(bench.agent(), &stub.url()), Ok(0.0), "{reason}");
+        assert_eq!(
+            get(
+                bench.agent(),
+                &format!("courier.stats[{},status]", stub.url())
+            )
+            .unwrap(),
+            "failed"
+        );
+        let error = error_of(bench.agent(), &stub.url());
         assert!(error.contains(reason), "push, {reason}: {error}");
     }
     bench.all_alive();
@@ -199,14 +218,13 @@ fn a_body_that_is_no_metrics_fails_and_says_why() {
 fn an_application_that_is_not_there_fails_and_the_log_says_so() {
     let bench = bench();
     let gone = "http://127.0.0.1:7/metrics";
-    assert_eq!(bench.push(gone), Ok(0.0));
+    assert_eq!(push(bench.agent(), gone), Ok(0.0));
     assert!(
-        bench
-            .discover(gone)
+        discover(bench.agent(), gone)
             .unwrap_err()
             .contains("Connection refused")
     );
-    assert!(stats(&bench.lab, gone, "error").contains("Connection refused"));
+    assert!(error_of(bench.agent(), gone).contains("Connection refused"));
     let log = bench.lab.agent().log().unwrap();
     let lines = log
         .lines()
@@ -228,10 +246,17 @@ fn silence_of_the_application_is_a_timeout_before_the_server_gives_up() {
     ] {
         let stub = bench.stub(behaviour);
         for _ in 0..3 {
-            assert_eq!(bench.push(&stub.url()), Ok(-1.0));
+            assert_eq!(push(bench.agent(), &stub.url()), Ok(-1.0));
         }
-        assert_eq!(stats(&bench.lab, &stub.url(), "status"), "timeout");
-        let error = bench.discover(&stub.url()).unwrap_err();
+        assert_eq!(
+            get(
+                bench.agent(),
+                &format!("courier.stats[{},status]", stub.url())
+            )
+            .unwrap(),
+            "timeout"
+        );
+        let error = discover(bench.agent(), &stub.url()).unwrap_err();
         assert!(error.contains("did not answer in time"), "{error}");
     }
     bench.all_alive();
@@ -240,106 +265,74 @@ fn silence_of_the_application_is_a_timeout_before_the_server_gives_up() {
 #[test]
 fn silence_of_the_trapper_or_the_name_server_is_a_timeout_too() {
     let bench = bench();
-    let app = bench.stub(http(
-        "200 OK",
-        "application/json",
-        br#"{"version":"4.0.0","counters":{"a":{"count":1}}}"#,
-    ));
+    let app = bench.stub(counter());
     let trapper = bench.stub(Behaviour::Silent);
-    let guard = bench.settings(&format!("[deliver]\nto = ['127.0.0.1:{}']\n", trapper.port));
+    let agent = bench.agent_with(&format!("[deliver]\nto = ['127.0.0.1:{}']\n", trapper.port));
     for _ in 0..3 {
-        assert_eq!(bench.push(&app.url()), Ok(-1.0));
+        assert_eq!(push(&agent, &app.url()), Ok(-1.0));
     }
-    let error = stats(&bench.lab, &app.url(), "error");
-    assert!(error.contains("waiting for the answer"), "{error}");
-    drop(guard);
+    let reason = error_of(&agent, &app.url());
+    assert!(reason.contains("answer"), "{reason}");
 
     // It takes every question and answers none.
-    let name_server = bench.lab.pod().listen_udp(53).unwrap();
-    let resolver = [
-        "sh",
-        "-c",
+    let _name_server = bench.lab.pod().listen_udp(53).unwrap();
+    let agent = bench.agent_with("[deliver]\nto = ['zabbix.example']\n");
+    make(
+        &agent,
         "printf 'nameserver 127.0.0.1\\n' > /etc/resolv.conf",
-    ];
-    assert!(bench.lab.agent().exec(&resolver).unwrap().status.success());
+    );
     for _ in 0..5 {
-        assert_eq!(bench.push("http://app.example:80/"), Ok(-1.0));
+        assert_eq!(push(&agent, "http://app.example:80/"), Ok(-1.0));
     }
-    assert!(stats(&bench.lab, "http://app.example:80/", "error").contains("app.example"));
-    let guard = bench.settings("[deliver]\nto = ['zabbix.example']\n");
-    assert_eq!(bench.push(&app.url()), Ok(-1.0));
-    assert!(stats(&bench.lab, &app.url(), "error").contains("name resolution"));
-    drop((guard, name_server));
+    assert!(error_of(&agent, "http://app.example:80/").contains("app.example"));
+    assert_eq!(push(&agent, &app.url()), Ok(-1.0));
+    assert!(error_of(&agent, &app.url()).contains("name resolution"));
     bench.all_alive();
 }
 
 #[test]
 fn a_fifo_is_no_source_and_a_file_is_one() {
     let bench = bench();
-    let agent = bench.lab.agent();
-    agent
-        .write_file(
-            "/srv/metrics/a.json",
-            br#"{"version":"4.0.0","counters":{"a":{"count":1}}}"#,
-        )
-        .unwrap();
-    for make in [
-        "mkfifo -m 666 /srv/metrics/fifo",
-        "ln -s /etc/passwd /srv/metrics/link",
-    ] {
-        assert!(agent.exec(&["sh", "-c", make]).unwrap().status.success());
-    }
+    let agent = bench.agent();
+    let body = br#"{"version":"4.0.0","counters":{"a":{"count":1}}}"#;
+    agent.write_file("/srv/metrics/a.json", body).unwrap();
+    make(agent, "mkfifo -m 666 /srv/metrics/fifo");
+    make(agent, "ln -s /etc/passwd /srv/metrics/link");
     for source in [
         "/srv/metrics/fifo",
         "file:///srv/metrics/fifo",
         "/srv/metrics",
     ] {
-        assert!(
-            bench.push(source).unwrap_err().contains("no regular file"),
-            "{source}"
-        );
+        let reason = push(agent, source).unwrap_err();
+        assert!(reason.contains("no regular file"), "{source}: {reason}");
     }
-    assert!(
-        bench
-            .push("/srv/metrics/link")
-            .unwrap_err()
-            .contains("not allowed")
-    );
-    assert!(
-        bench
-            .discover("/srv/metrics/a.json")
-            .unwrap()
-            .contains("{#COUNTER}")
-    );
-    assert!(bench.push("/srv/metrics/a.json").unwrap() >= 1.0);
-    assert_eq!(
-        stats(&bench.lab, "file:///srv/metrics/a.json", "failed"),
-        "1"
-    );
+    let reason = push(agent, "/srv/metrics/link").unwrap_err();
+    assert!(reason.contains("not allowed"), "{reason}");
+    let rows = discover(agent, "/srv/metrics/a.json").unwrap();
+    assert!(rows.contains("{#COUNTER}"), "{rows}");
+    assert!(push(agent, "/srv/metrics/a.json").unwrap() >= 1.0);
+    let refused = "courier.stats[file:///srv/metrics/a.json,failed]";
+    assert_eq!(get(agent, refused), Ok("1".to_owned()));
     bench.all_alive();
 }
 
 #[test]
 fn wrong_settings_are_named_with_file_line_and_key_until_they_are_mended() {
     let bench = bench();
-    let guard = bench.settings("[source.app]\nurl = 'http://127.0.0.1:1/'\nmax_bites = 1\n");
-    let error = bench.discover("app").unwrap_err();
-    assert!(
-        error.contains("/etc/zabbix/courier.toml, line 4: unknown field `max_bites`"),
-        "{error}"
-    );
-    drop(guard);
-    drop(bench.settings(""));
-    assert!(bench.discover("app").unwrap_err().contains("is no source"));
-    bench.all_alive();
+    let agent = bench.agent_with("[source.app]\nurl = 'http://127.0.0.1:1/'\nmax_bites = 1\n");
+    let reason = discover(&agent, "app").unwrap_err();
+    let expected = "/etc/zabbix/courier.toml, line 4: unknown field `max_bites`";
+    assert!(reason.contains(expected), "{reason}");
+    agent.write_file("/etc/zabbix/courier.toml", b"").unwrap();
+    let reason = discover(&agent, "app").unwrap_err();
+    assert!(reason.contains("is no source"), "{reason}");
 }
 
 #[test]
 fn every_item_can_be_tried_on_the_agents_command_line_and_printing_all_delivers_nothing() {
     let bench = bench();
-    let agent = bench.lab.agent();
     let trapper = bench.stub(Behaviour::Silent);
-    let guard = bench.settings(&format!("[deliver]\nto = ['127.0.0.1:{}']\n", trapper.port));
+    let agent = bench.agent_with(&format!("[deliver]\nto = ['127.0.0.1:{}']\n", trapper.port));
     let printed = agent.print().unwrap();
     let printed = String::from_utf8_lossy(&printed.stdout);
     for key in [
@@ -352,13 +345,8 @@ fn every_item_can_be_tried_on_the_agents_command_line_and_printing_all_delivers_
     }
     assert!(printed.contains("a test delivers nothing"), "{printed}");
     assert_eq!(trapper.connections(), 0);
-    drop(guard);
-    let app = bench.stub(http(
-        "200 OK",
-        "application/json",
-        br#"{"version":"4.0.0","counters":{"a":{"count":1}}}"#,
-    ));
-    drop(bench.settings(""));
+
+    let app = bench.stub(counter());
     for (key, expected) in [
         (
             format!("courier.discover[{}]", app.url()),
@@ -374,7 +362,7 @@ fn every_item_can_be_tried_on_the_agents_command_line_and_printing_all_delivers_
             concat!("[t|", env!("CARGO_PKG_VERSION"), "]"),
         ),
     ] {
-        let output = agent.test(&key).unwrap();
+        let output = bench.agent().test(&key).unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(text.contains(expected), "{key}: {text}");
     }
@@ -387,19 +375,20 @@ fn send_ends_within_three_seconds_when_the_server_is_slow_or_gone() {
     let slow = bench.stub(Behaviour::Silent);
     for port in [slow.port, 7] {
         let to = format!("127.0.0.1:{port}");
-        let start = Instant::now();
-        let output = bench
-            .lab
-            .agent()
-            .exec(&["courier", "send", "container.state", "1", "--to", &to])
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        assert!(
-            start.elapsed() < Duration::from_secs(3),
-            "{:?}",
-            start.elapsed()
-        );
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(error.contains(&to), "{error}");
+        // What takes longer is stopped, and its exit status is 124.
+        let send = [
+            "timeout",
+            "3",
+            "courier",
+            "send",
+            "container.state",
+            "1",
+            "--to",
+            &to,
+        ];
+        let output = bench.agent().exec(&send).unwrap();
+        let reason = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{reason}");
+        assert!(reason.contains(&to), "{reason}");
     }
 }

@@ -270,7 +270,7 @@ fn a_second_source_lives_on_the_same_host_by_its_prefix() {
 fn a_value_that_is_sent_by_the_command_arrives() {
     let bench = bench();
     let api = bench.lab.api();
-    let host = api.create_host("state", &["Lab"], &[], &[]).unwrap();
+    let host = api.create_host("state", &["state"], &[], &[]).unwrap();
     let item = json!({"hostid": host, "name": "state", "key_": "container.state", "type": 2, "value_type": 3, "delay": 0});
     api.call("item.create", item).unwrap();
     bench.lab.reload_config_cache().unwrap();

@@ -50,7 +50,7 @@ impl<'a> Host<'a> {
     pub fn new(lab: &'a Lab, name: &str, templates: &[&str], macros: &[(&str, &str)]) -> Self {
         let id = lab
             .api()
-            .create_host(name, &["Lab"], templates, macros)
+            .create_host(name, &[name], templates, macros)
             .unwrap();
         Host {
             lab,
