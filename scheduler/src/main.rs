@@ -5,12 +5,14 @@ mod config;
 mod credentials;
 mod docker;
 mod environment;
+mod job;
 mod pem;
 mod quantity;
 mod report;
 mod scale;
 mod service_host;
 mod settings;
+mod storage;
 mod zabbix;
 
 use std::process::ExitCode;
@@ -55,6 +57,10 @@ enum Error {
     Credentials(#[from] credentials::Error),
     #[error(transparent)]
     Config(#[from] config::Error),
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    #[error(transparent)]
+    Job(#[from] job::Error),
     #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
 }
@@ -64,7 +70,9 @@ impl Error {
         match self {
             Self::Environment(_) => Exit::Usage,
             Self::Config(error) if error.is_usage() => Exit::Usage,
-            Self::Config(_) => Exit::Failed,
+            Self::Storage(error) if error.is_usage() => Exit::Usage,
+            Self::Job(error) if error.is_usage() => Exit::Usage,
+            Self::Config(_) | Self::Storage(_) | Self::Job(_) => Exit::Failed,
             Self::Scale(error) => error.exit(),
             Self::Credentials(_) | Self::Runtime(_) => Exit::Failed,
         }
@@ -82,15 +90,15 @@ fn run(invocation: Invocation) -> Result<Exit, Error> {
 
 async fn execute(command: Command, environment: &Environment) -> Result<Exit, Error> {
     match command {
-        Command::Scale(verb) => return Ok(scale::scale(&verb, environment).await),
-        Command::Resize(verb) => return Ok(scale::resize(&verb, environment).await),
-        Command::List(verb) => return Ok(scale::list(&verb, environment).await?),
-        Command::Pem(verb) => return Ok(credentials::run(&verb, environment).await?),
-        Command::BackupConfig(verb) => return Ok(config::backup(&verb, environment).await?),
-        Command::RestoreConfig(verb) => return Ok(config::restore(&verb, environment).await?),
-        Command::GetSimpleIdMap(_) => return Ok(config::id_map(environment).await?),
-        Command::Upload(_) | Command::Download(_) | Command::Job(_) => {}
+        Command::Scale(verb) => Ok(scale::scale(&verb, environment).await),
+        Command::Resize(verb) => Ok(scale::resize(&verb, environment).await),
+        Command::List(verb) => Ok(scale::list(&verb, environment).await?),
+        Command::Pem(verb) => Ok(credentials::run(&verb, environment).await?),
+        Command::BackupConfig(verb) => Ok(config::backup(&verb, environment).await?),
+        Command::RestoreConfig(verb) => Ok(config::restore(&verb, environment).await?),
+        Command::GetSimpleIdMap(_) => Ok(config::id_map(environment).await?),
+        Command::Upload(verb) => Ok(storage::upload(&verb, environment).await?),
+        Command::Download(verb) => Ok(storage::download(&verb, environment).await?),
+        Command::Job(verb) => Ok(job::job(&verb, environment).await?),
     }
-    eprintln!("concierge_scheduler: this verb is not written yet");
-    Ok(Exit::Failed)
 }

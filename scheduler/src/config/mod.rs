@@ -36,6 +36,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use backup::backup;
+pub use digest::sha256;
+pub use folder::{Files, Folder};
 pub use id_map::id_map;
 pub use restore_config::restore;
 
@@ -106,6 +108,11 @@ pub fn config_dir(flag: &ConfigDir, environment: &Environment) -> Result<PathBuf
         .clone()
         .or_else(setting)
         .ok_or(Error::NoFolder)
+}
+
+/// Removes the backup from its folder.
+pub fn delete(dir: &std::path::Path) -> Result<(), Error> {
+    Ok(Folder::open(dir)?.delete()?)
 }
 
 async fn connect(environment: &Environment) -> Result<Client, Error> {
