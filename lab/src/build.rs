@@ -1,14 +1,16 @@
 //! The module and the command, built once for every agent.
 
 use std::{
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::{Mutex, PoisonError},
 };
 
 use crate::{
-    Error, docker,
-    image::{Recipe, followed, lab},
+    Error, LABEL, docker,
+    image::{Recipe, followed_with, lab},
+    run_id,
 };
 
 /// Where the module lies in the containers that load it.
@@ -52,7 +54,7 @@ fn build() -> Result<Built, Error> {
             "This machine's Rust is the distribution's, which cannot be lent to a container: the module is built \
              against this machine's glibc, and older agents may not load it."
         );
-        cargo_build(&mut Command::new("cargo"))?;
+        cargo_build(&mut Command::new("cargo"), Stdio::null())?;
     } else {
         build_in_container(&sysroot, &checkout)?;
     }
@@ -78,13 +80,18 @@ pub(crate) fn builder_image() -> Recipe {
 /// Where the build goes, under the checkout: apart from the builds for this machine.
 const TARGET: &str = "target/portable";
 
+/// PID 1 of a build: like the lab's other containers, it ends with its standard input, and so with its owner.
+const BOUND_TO_INPUT: &str =
+    r#""$@" </dev/null & build=$!; { cat >/dev/null; kill -KILL $build; } <&0 & wait $build"#;
+
 fn build_in_container(sysroot: &str, checkout: &Path) -> Result<(), Error> {
     let image = builder_image().ensure()?;
     let cargo_home = cargo_home();
     // The container has no network: what is missing is fetched out here.
     docker::output(Command::new("cargo").args(["fetch"]).current_dir(checkout))?;
     let mut command = docker::command();
-    command.args(["run", "--rm", "--network=none", "--log-driver=none"]);
+    command.args(["run", "-i", "--rm", "--network=none", "--log-driver=none"]);
+    command.arg(format!("--label={LABEL}={}", run_id()));
     let user = (nix::unistd::getuid(), nix::unistd::getgid());
     command.arg(format!("--user={}:{}", user.0, user.1));
     command.arg(format!("--workdir={}", checkout.display()));
@@ -94,11 +101,13 @@ fn build_in_container(sysroot: &str, checkout: &Path) -> Result<(), Error> {
     command.args(["-e", "HOME=/tmp", "-e", "CARGO_TERM_PROGRESS_WHEN=never"]);
     command.args(["-e", &format!("CARGO_HOME={}", cargo_home.display())]);
     command.args(["-e", &format!("PATH={sysroot}/bin:/usr/bin:/bin")]);
-    command.args([&image, "cargo"]);
-    cargo_build(&mut command)
+    command.args([&image, "bash", "-c", BOUND_TO_INPUT, "build", "cargo"]);
+    // A Ctrl-C at the terminal is for us.
+    command.process_group(0);
+    cargo_build(&mut command, Stdio::piped())
 }
 
-fn cargo_build(cargo: &mut Command) -> Result<(), Error> {
+fn cargo_build(cargo: &mut Command, input: Stdio) -> Result<(), Error> {
     cargo.args([
         "build",
         "--release",
@@ -110,9 +119,10 @@ fn cargo_build(cargo: &mut Command) -> Result<(), Error> {
         "--target-dir",
         TARGET,
     ]);
-    followed(
+    followed_with(
         "Building libcourier.so and the command courier",
         cargo.current_dir(checkout()),
+        input,
     )
 }
 

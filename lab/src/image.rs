@@ -108,10 +108,15 @@ pub(crate) fn lab() -> &'static Path {
 
 /// Runs a command whose output is progress; the output is shown only if the command fails.
 pub(crate) fn followed(what: &str, command: &mut Command) -> Result<(), Error> {
+    followed_with(what, command, Stdio::null())
+}
+
+/// The same with a standard input of the caller's choice; a pipe stays open until the command ends, or this process.
+pub(crate) fn followed_with(what: &str, command: &mut Command, input: Stdio) -> Result<(), Error> {
     let step = Step::begin(what);
     let (reader, writer) = std::io::pipe().map_err(Error::io(what))?;
     let errors = writer.try_clone().map_err(Error::io(what))?;
-    command.stdin(Stdio::null()).stdout(writer).stderr(errors);
+    command.stdin(input).stdout(writer).stderr(errors);
     let mut child = docker::spawned(command, Command::spawn)?;
     // Our copies of the pipe's writing end would keep the reading end open for ever.
     command.stdout(Stdio::null()).stderr(Stdio::null());
