@@ -68,12 +68,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Connects, with TLS where there are credentials. No request takes longer than `limit`.
-    pub async fn connect(
-        address: &Address,
-        pems: Option<&Pems>,
-        limit: Duration,
-    ) -> Result<Self, Error> {
+    /// Sets the client up, with TLS where there are credentials; the first request connects. No request takes longer
+    /// than `limit`. There is no version to agree on: Bollard's requests name none, and the engine takes them as its own.
+    pub fn connect(address: &Address, pems: Option<&Pems>, limit: Duration) -> Result<Self, Error> {
         // Bollard counts whole seconds.
         let seconds = limit.as_secs_f64().ceil().max(1.0) as u64;
         let client = match (address, pems) {
@@ -93,8 +90,6 @@ impl Engine {
         let api = client
             .map_err(failed)?
             .with_timeout(Duration::from_secs(seconds));
-        // There is no version to agree on: Bollard's requests name none, and the engine takes them as its own.
-        api.ping().await.map_err(failed)?;
         Ok(Self {
             api,
             address: address.clone(),

@@ -72,15 +72,10 @@ async fn listing(
         zabbix,
         environment,
         deadline,
-    )
-    .await?;
+    )?;
     let found = match verb.component {
         Some(_) => vec![session.locate().await?.ok_or_else(|| session.missing())?],
-        None => {
-            let project = session.settings.project.as_deref();
-            let services = compose::find(&session.engine, project, None).await?;
-            services.into_iter().map(Service::Compose).collect()
-        }
+        None => session.all().await?,
     };
     let mut listing = Listing {
         services: Vec::new(),

@@ -51,8 +51,7 @@ async fn try_resize(
         zabbix.as_ref(),
         environment,
         deadline,
-    )
-    .await?;
+    )?;
     let address = session.engine.address.to_string();
     let state = State::of(
         settings::state_dir(environment),

@@ -29,6 +29,7 @@ pub struct Session {
     pub engine: Engine,
     /// The credentials of the engine.
     pub pems: Option<Pems>,
+    deadline: Deadline,
 }
 
 /// The part of Zabbix in a run: none without ZBX_API_HOST.
@@ -155,7 +156,7 @@ impl Zabbix {
 
 impl Session {
     /// Settles the settings and connects to the engine.
-    pub async fn open(
+    pub fn open(
         component: &str,
         target: &cli::Target,
         bounds: &cli::Bounds,
@@ -182,14 +183,12 @@ impl Session {
         let limit = settings
             .request_limit
             .unwrap_or(deadline.end.saturating_duration_since(Instant::now()));
-        let connecting = Engine::connect(&settings.docker_host, pems.as_ref(), limit);
-        let engine = timeout_at(deadline.work, connecting)
-            .await
-            .map_err(|_| Error::Unreachable(settings.docker_host.to_string()))??;
+        let engine = Engine::connect(&settings.docker_host, pems.as_ref(), limit)?;
         Ok(Self {
             settings,
             engine,
             pems,
+            deadline,
         })
     }
 
@@ -197,15 +196,20 @@ impl Session {
     pub async fn locate(&self) -> Result<Option<Service>, Error> {
         let (settings, engine) = (&self.settings, &self.engine);
         let (project, name) = (settings.project.as_deref(), settings.service.as_str());
-        // One after the other: a second connection costs more than it saves.
-        let composed = match settings.engine {
-            Some(cli::Engine::Swarm) => Vec::new(),
-            _ => compose::find(engine, project, Some(name)).await?,
+        let composed = async {
+            match settings.engine {
+                Some(cli::Engine::Swarm) => Ok(Vec::new()),
+                _ => compose::find(engine, project, Some(name)).await,
+            }
         };
-        let swarmed = match settings.engine {
-            Some(cli::Engine::Compose) => None,
-            chosen => swarm::find(engine, project, name, chosen.is_some()).await?,
+        let swarmed = async {
+            match settings.engine {
+                Some(cli::Engine::Compose) => Ok(None),
+                chosen => swarm::find(engine, project, name, chosen.is_some()).await,
+            }
         };
+        let asking = async { tokio::try_join!(composed, swarmed) };
+        let (composed, swarmed) = self.answered(asking).await?;
         if composed.len() > 1 {
             let projects: Vec<&str> = composed
                 .iter()
@@ -221,6 +225,26 @@ impl Session {
             (Some(service), None) => Ok(Some(Service::Compose(service))),
             (None, swarmed) => Ok(swarmed.map(Box::new).map(Service::Swarm)),
         }
+    }
+
+    /// All services of the project, or of every Compose project.
+    pub async fn all(&self) -> Result<Vec<Service>, Error> {
+        let found = compose::find(&self.engine, self.settings.project.as_deref(), None);
+        Ok(self
+            .answered(found)
+            .await?
+            .into_iter()
+            .map(Service::Compose)
+            .collect())
+    }
+
+    /// What the engine answers, as long as there is time.
+    async fn answered<T>(
+        &self,
+        asking: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let late = |_| Error::Unreachable(self.engine.address.to_string());
+        timeout_at(self.deadline.work, asking).await.map_err(late)?
     }
 
     /// The error of a service that is not there.

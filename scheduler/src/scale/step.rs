@@ -49,8 +49,7 @@ async fn try_scale(
         zabbix.as_ref(),
         environment,
         deadline,
-    )
-    .await?;
+    )?;
     let address = session.engine.address.to_string();
     let state = State::of(
         settings::state_dir(environment),

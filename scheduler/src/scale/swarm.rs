@@ -48,7 +48,11 @@ pub async fn find(
             status_code: 404 | 406 | 500 | 503,
             ..
         }) if !must => return Ok(None),
-        Err(error) => return Err(engine.error("cannot list the Swarm services", error).into()),
+        Err(error) => {
+            return Err(engine
+                .error("cannot ask the engine for its Swarm services", error)
+                .into());
+        }
     };
     // The filter finds beginnings of names too; the stack's own service comes before one of another's full name.
     let best = wanted.iter().find_map(|name| {

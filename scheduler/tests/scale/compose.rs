@@ -369,3 +369,26 @@ fn wait_means_healthy() {
         "{run:?}"
     );
 }
+
+#[test]
+fn a_replica_has_its_siblings_image_even_where_the_name_means_another_by_now() {
+    let stage = Stage::new();
+    stage.project(Compose::V1, "shop", PLAIN);
+    let other = format!(
+        "tar -C /lab -c sample | docker import - {}",
+        lab::SAMPLE_IMAGE
+    );
+    assert!(
+        stage
+            .engine
+            .exec(&["bash", "-c", &other])
+            .unwrap()
+            .status
+            .success()
+    );
+    stage.done("scale_up web");
+    assert_eq!(
+        stage.inspect("shop_web_2")["Image"],
+        stage.inspect("shop_web_1")["Image"]
+    );
+}

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bollard::errors::Error as EngineError;
-use bollard::models::{ContainerInspectResponse, HealthStatusEnum, NetworkConnectRequest};
+use bollard::models::{HealthStatusEnum, NetworkConnectRequest};
 use bollard::query_parameters::{
     CreateContainerOptions, RemoveContainerOptions, StopContainerOptions,
 };
@@ -236,33 +236,13 @@ impl Run<'_> {
             self.engine
                 .error(format!("cannot inspect {}", newest.name), error)
         })?;
-        let image = self.image(&sibling).await?;
+        // The list has the image's name for as long as it means the sibling's image, and then the image's own id.
+        let image = &newest.image;
         let replicas = plan
             .create
             .iter()
-            .map(|(number, name)| replica::beside(&sibling, name, *number, &image));
+            .map(|(number, name)| replica::beside(&sibling, name, *number, image));
         Ok(replicas.collect())
-    }
-
-    /// The image as the sibling names it; where that name means another image by now, the sibling's image itself.
-    async fn image(&self, sibling: &ContainerInspectResponse) -> Result<String, Error> {
-        let id = sibling.image.clone().unwrap_or_default();
-        let Some(name) = sibling
-            .config
-            .as_ref()
-            .and_then(|config| config.image.clone())
-        else {
-            return Ok(id);
-        };
-        match self.engine.api.inspect_image(&name).await {
-            Ok(image) if image.id.as_deref() == Some(&id) => Ok(name),
-            Ok(_) => Ok(id),
-            Err(error) if is_gone(&error) => Ok(id),
-            Err(error) => Err(self
-                .engine
-                .error(format!("cannot inspect the image {name}"), error)
-                .into()),
-        }
     }
 
     async fn make(&self, replica: Replica) -> Result<(), Error> {

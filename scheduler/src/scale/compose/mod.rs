@@ -50,7 +50,7 @@ pub struct Instance {
     pub state: State,
     /// The engine's words on its state.
     pub status: String,
-    /// Its image.
+    /// Its image: by name, or by id where the name means another image by now.
     pub image: String,
     /// The compose files that it was made from.
     pub files: Vec<PathBuf>,
@@ -94,7 +94,9 @@ pub async fn find(
     };
     let found = engine.api.list_containers(Some(options)).await;
     let mut services: Vec<Service> = Vec::new();
-    for container in found.map_err(|error| engine.error("cannot list the containers", error))? {
+    for container in
+        found.map_err(|error| engine.error("cannot ask the engine for its containers", error))?
+    {
         let labels = container.labels.clone().unwrap_or_default();
         let (Some(project), Some(name)) = (labels.get(PROJECT), labels.get(SERVICE)) else {
             continue;

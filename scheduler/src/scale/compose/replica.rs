@@ -7,6 +7,7 @@ use bollard::models::{
     NetworkingConfig,
 };
 
+/// The label of a container's number in its service.
 pub const NUMBER: &str = "com.docker.compose.container-number";
 /// What Compose 2 notes on a container that took another's place.
 const REPLACE: &str = "com.docker.compose.replace";
