@@ -10,8 +10,8 @@ use lab::{Agent, AgentSpec, Lab};
 use support::stub::{Behaviour, Stub, http};
 use support::wait_for;
 
-/// The agent's own default.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// The agent's Timeout: what a server waits.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 const ALLOW: &str = "allow = ['http://127.0.0.1:*/', 'http://localhost:*/', 'file:///srv/metrics/', 'http://app.example:*/']\n";
 
@@ -24,7 +24,11 @@ struct Bench {
 fn bench() -> &'static Bench {
     static BENCH: OnceLock<Bench> = OnceLock::new();
     BENCH.get_or_init(|| {
-        let lab = Lab::builder().courier_toml(ALLOW).start().unwrap();
+        let lab = Lab::builder()
+            .agent_config("Timeout=5\n")
+            .courier_toml(ALLOW)
+            .start()
+            .unwrap();
         make(lab.agent(), "mkdir -p /srv/metrics");
         // The parent, the collector, three listeners and one process of active checks.
         let pids = wait_for("six processes", Duration::from_secs(30), || {
@@ -80,6 +84,7 @@ impl Bench {
         let spec = AgentSpec {
             hostname: format!("lab-{port}"),
             port,
+            config: "Timeout=5\n".to_owned(),
             courier_toml: Some(format!("{ALLOW}{toml}")),
             ..AgentSpec::default()
         };
