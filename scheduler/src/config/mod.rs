@@ -33,6 +33,7 @@ mod upgrade;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
 use thiserror::Error;
 
 pub use backup::backup;
@@ -43,7 +44,7 @@ pub use restore_config::restore;
 
 use crate::cli::ConfigDir;
 use crate::environment::Environment;
-use crate::zabbix::{self, Access, Client};
+use crate::zabbix::{self, Access, Client, Request};
 
 /// An import of many templates takes minutes on a small server.
 const TIMEOUT: Duration = Duration::from_secs(900);
@@ -69,6 +70,11 @@ pub enum Error {
     /// No folder was named.
     #[error("no folder for the configuration: give --config-dir, or set ZBX_CONFIG_DIR")]
     NoFolder,
+    /// The user may not see everything.
+    #[error(
+        "the user of the Zabbix API is no super admin, and would see only a part of the configuration: give another in ZBX_API_USER"
+    )]
+    NotSuperAdmin,
     /// The backup comes from a newer Zabbix than the server's.
     #[error(
         "the backup is of Zabbix {backup}, and the server is {server}: restore it into {backup} or later"
@@ -117,5 +123,18 @@ pub fn delete(dir: &std::path::Path) -> Result<(), Error> {
 
 async fn connect(environment: &Environment) -> Result<Client, Error> {
     let access = Access::from_environment(environment, TIMEOUT)?.ok_or(Error::NoServer)?;
-    Ok(Client::connect(&access).await?)
+    let client = Client::connect(&access).await?;
+    // Only a super admin may read these settings; anybody else would see, and so restore, a part of the configuration.
+    let probe = Request::new("autoregistration.get", json!({"output": "extend"}));
+    match client.call(&probe).await {
+        Ok(_) => Ok(client),
+        Err(error) => {
+            client.logout().await;
+            Err(if error.is_refusal() {
+                Error::NotSuperAdmin
+            } else {
+                error.into()
+            })
+        }
+    }
 }

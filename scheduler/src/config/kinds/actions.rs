@@ -127,7 +127,7 @@ fn remove(object: &mut Value, fields: &[&str]) {
 }
 
 /// The condition types whose value is an id.
-const CONDITIONS: [(&str, &Target); 8] = [
+pub const CONDITIONS: [(&str, &Target); 8] = [
     ("0", &HOST_GROUP),
     ("1", &HOST),
     ("2", &TRIGGER),

@@ -1,0 +1,141 @@
+//! What goes wrong ends in one clear sentence and exit code 1, with nothing changed on the server.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use lab::Version;
+use serde_json::json;
+
+use crate::command::{backup, command, restore, stderr, text};
+use crate::population::{SMALL, populate};
+use crate::proxy::{Proxy, Verdict};
+use crate::round_trip::same_folders;
+use crate::server::Server;
+
+#[test]
+fn faults_change_nothing_and_say_what_to_do() {
+    let server = Server::start(Version::V6_0);
+    server.strip();
+    populate(server.api(), Version::V6_0, SMALL);
+    let dirs = tempfile::tempdir().expect("a folder");
+    let good = dirs.path().join("good");
+    backup(server.address(), &good, &[]);
+    server.load("bare");
+    let before = dirs.path().join("before");
+    backup(server.address(), &before, &[]);
+
+    let run = |address: &str, dir: &Path, variables: &[(&str, &str)]| {
+        let mut command = command(address, &["restore_config", "--config-dir", text(dir)]);
+        command.envs(variables.iter().copied());
+        command.output().expect("the command runs")
+    };
+    let copy = |name: &str| {
+        let dir = dirs.path().join(name);
+        fs::create_dir(&dir).expect("a folder");
+        for entry in fs::read_dir(&good).expect("the backup") {
+            let path = entry.expect("an entry").path();
+            fs::copy(&path, dir.join(path.file_name().expect("a name"))).expect("a copy");
+        }
+        dir
+    };
+
+    let output = run(server.address(), &good, &[("ZBX_API_PASS", "wrong")]);
+    refused(&output, &["refused the login of Admin"]);
+
+    let output = run("http://127.0.0.1:1/", &good, &[]);
+    refused(&output, &["cannot reach the Zabbix API", "ZBX_API_HOST"]);
+
+    let tls = server.address().replace("http://", "https://");
+    let output = run(&tls, &good, &[]);
+    refused(&output, &["cannot reach the Zabbix API", "certificate"]);
+
+    server.api().call("user.create", json!({"username": "limited", "passwd": "Long-enough-7", "roleid": "2", "usrgrps": [{"usrgrpid": "8"}]})).expect("a user");
+    let output = run(
+        server.address(),
+        &good,
+        &[
+            ("ZBX_API_USER", "limited"),
+            ("ZBX_API_PASS", "Long-enough-7"),
+        ],
+    );
+    refused(&output, &["no super admin"]);
+    server.sql("DELETE FROM users_groups WHERE userid IN (SELECT userid FROM users WHERE username = 'limited')");
+    server.sql("DELETE FROM sessions WHERE userid IN (SELECT userid FROM users WHERE username = 'limited'); DELETE FROM users WHERE username = 'limited'");
+
+    let cut = copy("cut");
+    let hosts = fs::read(cut.join("hosts.json")).expect("a file");
+    fs::write(cut.join("hosts.json"), &hosts[..hosts.len() / 2]).expect("half a file");
+    refused(
+        &run(server.address(), &cut, &[]),
+        &["hosts.json is no JSON"],
+    );
+
+    let newer = copy("newer");
+    for entry in fs::read_dir(&newer).expect("the copy") {
+        let path = entry.expect("an entry").path();
+        let text = fs::read_to_string(&path).expect("a file");
+        fs::write(
+            &path,
+            text.replace("\"version\": \"6.0\"", "\"version\": \"7.4\"")
+                .replace("\"zabbix\": \"6.0\"", "\"zabbix\": \"7.4\""),
+        )
+        .expect("a file");
+    }
+    refused(
+        &run(server.address(), &newer, &[]),
+        &["is of Zabbix 7.4, and the server is 6.0"],
+    );
+
+    let half_down = Proxy::start(
+        server.address(),
+        true,
+        Box::new(|number| {
+            if number > 20 {
+                Verdict::BadGateway
+            } else {
+                Verdict::Pass
+            }
+        }),
+    );
+    refused(&run(half_down.address(), &good, &[]), &["502 Bad Gateway"]);
+
+    let after = dirs.path().join("after");
+    backup(server.address(), &after, &[]);
+    same_folders(&before, &after);
+
+    // A failing object does not stop the rest, and is named with Zabbix's own words.
+    let mixed = copy("mixed");
+    let path = mixed.join("hosts.json");
+    let text = fs::read_to_string(&path).expect("a file");
+    fs::write(
+        &path,
+        text.replacen(
+            "\"name\": \"template 00\"",
+            "\"name\": \"no such template\"",
+            1,
+        ),
+    )
+    .expect("a file");
+    let answer = restore(server.address(), &mixed, &[]);
+    let failed = answer["failed"].as_array().expect("a list");
+    assert!(
+        failed.iter().any(|failed| failed["name"] == "host 0000"
+            && failed["error"].to_string().contains("no such template")),
+        "{answer:#}"
+    );
+    assert!(answer["create"].as_u64() > Some(30), "{answer:#}");
+}
+
+fn refused(output: &Output, parts: &[&str]) {
+    let error = stderr(output);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    let sentence: Vec<&str> = error
+        .lines()
+        .filter(|line| line.starts_with("concierge_scheduler: "))
+        .collect();
+    assert_eq!(sentence.len(), 1, "{error}");
+    for part in parts {
+        assert!(sentence[0].contains(part), "no \"{part}\" in: {error}");
+    }
+}

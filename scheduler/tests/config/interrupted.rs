@@ -1,0 +1,98 @@
+//! A restore that is killed, at whichever call, is completed by the next one.
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use lab::Version;
+use serde_json::json;
+
+use crate::command::{backup, command, restore, text};
+use crate::population::{SMALL, populate};
+use crate::proxy::{Proxy, Verdict};
+use crate::round_trip::{nothing_to_do, same_folders};
+use crate::server::Server;
+
+#[test]
+fn a_restore_killed_at_a_call_that_changes_something_is_completed_by_the_next() {
+    killed_at_every(7);
+}
+
+/// Takes most of an hour.
+#[test]
+#[ignore = "every call in turn takes long; CI tries every seventh"]
+fn a_restore_killed_at_any_call_that_changes_something_is_completed_by_the_next() {
+    killed_at_every(1);
+}
+
+fn killed_at_every(stride: usize) {
+    let server = Server::start(Version::V6_0);
+    server.strip();
+    populate(server.api(), Version::V6_0, SMALL);
+    let dirs = tempfile::tempdir().expect("a folder");
+    let whole = dirs.path().join("whole");
+    backup(server.address(), &whole, &["--with-secrets"]);
+    let mut call = 1;
+    let mut kills = 0;
+    loop {
+        server.load("bare");
+        server.shift_ids();
+        let killed = restore_killed_at(call, &server, &whole);
+        let answer = restore(server.address(), &whole, &[]);
+        assert_eq!(answer["failed"], json!([]), "after call {call}: {answer:#}");
+        nothing_to_do(server.address(), &whole);
+        let again = dirs.path().join("again");
+        backup(server.address(), &again, &["--with-secrets"]);
+        same_folders(&whole, &again);
+        if !killed {
+            break;
+        }
+        kills += 1;
+        call += stride;
+    }
+    assert!(kills > 3, "the restore was killed {kills} times only");
+}
+
+/// Restores through a proxy that kills the command once Zabbix has carried out the call; false if it ended before.
+fn restore_killed_at(call: usize, server: &Server, dir: &std::path::Path) -> bool {
+    let child = Arc::new(Mutex::new(None::<u32>));
+    let victim = Arc::clone(&child);
+    let proxy = Proxy::start(
+        server.address(),
+        false,
+        Box::new(move |number| {
+            if number == 0 {
+                let pid = victim.lock().expect("no thread panicked");
+                let pid = pid.expect("the command runs").to_string();
+                let status = std::process::Command::new("kill")
+                    .args(["-9", &pid])
+                    .status();
+                assert!(status.is_ok_and(|status| status.success()), "kill {pid}");
+            }
+            if number == call {
+                Verdict::LoseAnswer
+            } else {
+                Verdict::Pass
+            }
+        }),
+    );
+    let mut child_lock = child.lock().expect("no thread panicked");
+    let mut process = command(
+        proxy.address(),
+        &["restore_config", "--config-dir", text(dir)],
+    )
+    .stdout(Stdio::null())
+    .stderr(Stdio::null())
+    .spawn()
+    .expect("the command starts");
+    *child_lock = Some(process.id());
+    drop(child_lock);
+    let status = process.wait().expect("the command ends");
+    let killed = proxy.calls().len() >= call;
+    assert_eq!(
+        status.code().is_none(),
+        killed,
+        "{status}, {:?}",
+        proxy.calls()
+    );
+    killed
+}
