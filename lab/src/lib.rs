@@ -2,6 +2,19 @@
 //!
 //! A [`Lab`] is one pod of containers around one network namespace: nothing of it reaches another lab, and all of it
 //! goes when its owner goes.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), lab::Error> {
+//! use lab::{App, Lab, Version};
+//!
+//! let lab = Lab::builder().zabbix(Version::V7_0).start()?;
+//! let shop = lab.start_app(App::Dropwizard)?;
+//! let rows = lab.agent().get(&format!("courier.discover[{}]", shop.url()))?;
+//! // A fault, injected: whoever connects to port 9000 in the lab talks to this test.
+//! let broken_application = lab.pod().listen(9000)?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod agent;
 mod api;

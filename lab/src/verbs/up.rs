@@ -1,5 +1,5 @@
 use clap::Args;
-use lab::{Error, Lab, Version, progress::Step};
+use lab::{Error, Lab, Version, prepare, progress::Step};
 
 #[derive(Args)]
 pub struct Up {
@@ -14,6 +14,7 @@ pub struct Up {
 
 impl Up {
     pub fn run(self) -> Result<(), Error> {
+        prepare::machine()?;
         let mut builder = Lab::builder().zabbix(self.zabbix);
         if self.without_module {
             builder = builder.without_module();
