@@ -93,18 +93,19 @@ fn measure(application: &mut TcpStream) -> io::Result<usize> {
 
 /// The request with a clock of now, in as many digits: Zabbix drops a second value of the same clock.
 fn stamped(request: &str) -> String {
-    let Some((_, old)) = request.split_once("\"clock\":") else {
+    let Some((_, stamp)) = request.split_once("\"clock\":") else {
         return request.to_owned();
     };
-    let old = &old[..old.find('}').unwrap_or(old.len())];
-    let Some((_, ns)) = old.split_once(",\"ns\":") else {
+    let Some((_, ns)) = stamp.split_once(",\"ns\":") else {
         return request.to_owned();
     };
+    let digits = ns.bytes().take_while(u8::is_ascii_digit).count();
+    let old = &stamp[..stamp.len() - ns.len() + digits];
     // A clock before 1970 does not occur here; zero is as good as any.
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let least = 10u32.pow(ns.len() as u32 - 1);
+    let least = 10u32.pow(digits.saturating_sub(1) as u32);
     let ns = least + now.subsec_nanos() % (9 * least).max(1);
     request.replace(old, &format!("{},\"ns\":{ns}", now.as_secs()))
 }
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_stamp_changes_the_clock_and_no_length() {
-        let request = r#"{"data":[{"key":"a","clock":1700000000,"ns":12},{"key":"b","clock":1700000000,"ns":12}]}"#;
+        let request = r#"{"data":[{"clock":1700000000,"ns":12,"key":"a"},{"clock":1700000000,"ns":12,"key":"b"}]}"#;
         let new = stamped(request);
         assert_eq!(new.len(), request.len());
         let parsed: serde_json::Value = serde_json::from_str(&new).unwrap();
