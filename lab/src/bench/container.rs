@@ -64,7 +64,7 @@ pub fn in_a_small_container(minutes: u64) -> Result<Vec<Contained>, Error> {
     let limits = || LIMITS.map(str::to_owned).to_vec();
     let agents = [
         ("courier.push", stand.agent(AGENT, limits())?),
-        ("seed", stand.agent(AGENT + 1, limits())?),
+        ("seed", stand.agent(AGENT + 2, limits())?),
     ];
     stand.load(&agents[0].1)?;
     let step = Step::begin(format!("A push every 30 s for {minutes} minutes"));
