@@ -409,7 +409,9 @@ fn store(
                 .map_err(|()| Error::Location(location.to_owned()))?;
             // What is written there shall be readable to nobody else, as in the local folder.
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-            let store = LocalFileSystem::new_with_prefix(folder).map_err(wrong)?;
+            let store = LocalFileSystem::new_with_prefix(folder)
+                .map_err(wrong)?
+                .with_automatic_cleanup(true);
             Ok(Arc::new(store))
         }
         _ => Err(Error::Location(location.to_owned())),

@@ -50,13 +50,13 @@ pub static KINDS: [&Kind; 37] = [
     &exported::MAPS,
     &dashboards::MAP_SHARING,
     &exported::SCREENS,
-    &dashboards::DASHBOARDS,
-    &dashboards::REPORTS,
     &actions::TRIGGER_ACTIONS,
     &actions::DISCOVERY_ACTIONS,
     &actions::REGISTRATION_ACTIONS,
     &actions::INTERNAL_ACTIONS,
     &actions::SERVICE_ACTIONS,
+    &dashboards::DASHBOARDS,
+    &dashboards::REPORTS,
     &settings::AUTOREGISTRATION,
     &settings::GENERAL,
     &settings::HOUSEKEEPING,
@@ -102,7 +102,7 @@ mod tests {
     fn what_others_refer_to_comes_first() {
         for (place, kind) in KINDS.iter().enumerate() {
             for reference in kind.references {
-                let maker = KINDS.iter().position(|other| {
+                let maker = KINDS.iter().rposition(|other| {
                     matches!(other.form, Form::Export(_) | Form::Objects(_))
                         && other.target().name == reference.to.name
                 });
