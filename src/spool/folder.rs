@@ -143,9 +143,9 @@ impl Folder<'_> {
                 .open(&part)?;
             file.write_all(head(frame).as_bytes())?;
             file.write_all(frame)?;
-            file.sync_data()?;
-            fs::rename(&part, self.path(entry))?;
-            File::open(self.0)?.sync_all()
+            // Nothing waits for the disk, which may take seconds that the errand does not have: what a power failure
+            // leaves half written its checksum tells.
+            fs::rename(&part, self.path(entry))
         };
         write().map_err(|error| {
             // It was never made, or what cannot be written to cannot be tidied either.
