@@ -3,6 +3,7 @@
 //! Standard output is exactly an item's value; all else goes to standard error.
 
 use std::borrow::Cow;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -12,7 +13,7 @@ use courier::abi::{self, Answer};
 use courier::board::{self, Board};
 use courier::deadline::Deadline;
 use courier::environment::Environment;
-use courier::item;
+use courier::item::{self, explain::Refusals};
 use courier::key;
 use courier::select::Selection;
 use courier::trapper::deliver::{self, Delivery};
@@ -76,6 +77,10 @@ enum Verb {
         /// Print a row a value, KEY<TAB>VALUE, and deliver nothing
         #[arg(long)]
         dry_run: bool,
+        /// Where a server refuses values, ask it with ever fewer until their keys are known, and name them on standard
+        /// error
+        #[arg(long, conflicts_with_all = ["dry_run", "quiet"])]
+        explain: bool,
     },
     /// Deliver one value to a trapper item
     Send {
@@ -186,6 +191,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             host,
             prefix,
             dry_run,
+            explain,
         } => {
             let (host, prefix) = (host.unwrap_or_default(), prefix.unwrap_or_default());
             let parameters = [
@@ -201,7 +207,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 let rows = item::push::rows(&environment, &parameters, deadline()?);
                 print!("{}", rows.map_err(failed)?);
             } else {
-                push(&environment, &source, &parameters, deadline()?)?;
+                let pushed = push(&environment, &source, &parameters, deadline()?);
+                if explain && matches!(pushed, Err(Failure { code: REFUSED, .. })) {
+                    self::explain(&environment, &parameters)?;
+                }
+                pushed?;
             }
         }
         Verb::Send { key, value, host } => send(&environment, &key, &value, host)?,
@@ -231,6 +241,33 @@ fn push(
         }),
         _ => Ok(()),
     }
+}
+
+/// Names the refused keys on standard error.
+fn explain(environment: &Environment, parameters: &[Cow<'_, str>]) -> Result<(), Failure> {
+    let timeout = environment.agent().timeout();
+    let timeout = timeout.map_err(|error| failed(error.to_string()))?;
+    let terminal = io::stderr().is_terminal();
+    let progress = |asked: usize, named: usize| {
+        if terminal {
+            eprint!("\rcourier: asked {asked} times, {named} refused keys are known");
+        }
+    };
+    let all = item::explain::explain(environment, parameters, timeout, progress);
+    if terminal {
+        eprintln!();
+    }
+    for Refusals { by, keys, unnamed } in all.map_err(failed)? {
+        for key in keys {
+            eprintln!("courier: {by} refuses {key}");
+        }
+        if unnamed > 0 {
+            eprintln!(
+                "courier: {by} refuses {unnamed} more, which were not asked for: that was enough"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn send(

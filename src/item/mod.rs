@@ -1,6 +1,7 @@
 //! The items, one file each: what a key's parameters mean and what its value is.
 
 pub mod discover;
+pub mod explain;
 pub mod push;
 pub mod stats;
 pub mod version;

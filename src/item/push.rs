@@ -15,20 +15,21 @@ use crate::select::Selection;
 use crate::spool::Spool;
 use crate::trapper::deliver::{self, Delivered, Delivery};
 use crate::trapper::destination::Destination;
-use crate::trapper::request::{Naming, Request};
+use crate::trapper::request::{Naming, Request, Stamp};
 
 /// What `zabbix_agentd -p` runs the key with: no source has this name, and nothing is delivered.
 pub const TEST: &CStr = c"test:";
 
-const NAMES: [&str; 6] = ["source", "type", "host", "include", "exclude", "prefix"];
+/// The parameters.
+pub(super) const NAMES: [&str; 6] = ["source", "type", "host", "include", "exclude", "prefix"];
 
 /// An errand whose item's key is right: what can go wrong from here on is a value, not an unsupported item.
-struct Errand {
-    target: Target,
-    selection: Selection,
+pub(super) struct Errand {
+    pub(super) target: Target,
+    pub(super) selection: Selection,
+    pub(super) destinations: Vec<Destination>,
     host: String,
     prefix: String,
-    destinations: Vec<Destination>,
 }
 
 /// Runs the errand; the value is its time in milliseconds, -1 after a timeout, 0 after a failure.
@@ -97,20 +98,30 @@ pub fn rows(
     let selection = target
         .selection(parameters.at(1), parameters.at(3), parameters.at(4))
         .map_err(text)?;
-    let body = target.fetch(deadline).map_err(text)?;
     let naming = Naming {
         host: parameters.at(2),
         prefix: prefix(&parameters, &target),
         style: target.source.keys,
     };
     let stamp = environment.board.stamp(SystemTime::now());
-    let mut request = Request::new(naming, &selection, stamp);
-    target.read(&body, &mut request, deadline).map_err(text)?;
-    let rows = request.into_rows();
+    let rows = read_rows(&target, &selection, naming, stamp, deadline).map_err(text)?;
     Ok(rows
         .iter()
         .map(|(key, value)| format!("{key}\t{value}\n"))
         .collect())
+}
+
+fn read_rows(
+    target: &Target,
+    selection: &Selection,
+    naming: Naming<'_>,
+    stamp: Stamp,
+    deadline: Deadline,
+) -> Result<Vec<(String, String)>, errand::Error> {
+    let body = target.fetch(deadline)?;
+    let mut request = Request::new(naming, selection, stamp);
+    target.read(&body, &mut request, deadline)?;
+    Ok(request.into_rows())
 }
 
 /// The parameter, else the source's own.
@@ -142,7 +153,10 @@ impl From<errand::Error> for Failure {
 }
 
 impl Errand {
-    fn new(environment: &Environment, parameters: &Parameters<'_>) -> Result<Self, errand::Error> {
+    pub(super) fn new(
+        environment: &Environment,
+        parameters: &Parameters<'_>,
+    ) -> Result<Self, errand::Error> {
         let target = Target::find(environment, parameters.at(0))?;
         let selection = target.selection(parameters.at(1), parameters.at(3), parameters.at(4))?;
         let host = environment.host(parameters.at(2))?;
@@ -156,12 +170,27 @@ impl Errand {
         })
     }
 
-    fn naming(&self) -> Naming<'_> {
+    pub(super) fn naming(&self) -> Naming<'_> {
         Naming {
             host: &self.host,
             prefix: &self.prefix,
             style: self.target.source.keys,
         }
+    }
+
+    /// The keys and values that a push would deliver.
+    pub(super) fn rows(
+        &self,
+        stamp: Stamp,
+        deadline: Deadline,
+    ) -> Result<Vec<(String, String)>, errand::Error> {
+        read_rows(
+            &self.target,
+            &self.selection,
+            self.naming(),
+            stamp,
+            deadline,
+        )
     }
 
     /// Fetches, reads and delivers; answers the names that no item can have.
