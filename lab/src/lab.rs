@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use crate::{
     Agent, AgentSpec, Api, App, Application, Error, Pod, Proxy, ProxySpec, Version, build,
@@ -191,6 +191,10 @@ impl LabBuilder {
         let image = zabbix_image(self.version).ensure()?;
         let mut config = self.server_config;
         let mut options = vec!["--publish=127.0.0.1::10080".to_owned()];
+        if Path::new("/proc/sys/net/ipv6").exists() {
+            // As any machine has it; older engines leave it out.
+            options.push("--sysctl=net.ipv6.conf.lo.disable_ipv6=0".to_owned());
+        }
         if self.server_module {
             config = format!("LoadModule={}\n{config}", build::MODULE);
             options.extend(build::courier()?.mounts());
