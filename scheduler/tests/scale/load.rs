@@ -60,7 +60,7 @@ fn from_one_to_fifty_and_back() {
     for (compose, project) in [(Compose::V1, "one"), (Compose::V2, "two")] {
         let folder = stage.project(compose, project, PLAIN);
         let up = stage.done(&format!(
-            "scale_up web 1 49 --project {project} --timeout 120 --json"
+            "scale_up web 1 49 --project {project} --timeout 600 --json"
         ));
         assert_eq!(up.json()["running"], 50);
         let before = stage.containers(project);
@@ -71,7 +71,7 @@ fn from_one_to_fifty_and_back() {
             .unwrap();
         assert_eq!(stage.containers(project), before);
         let down = stage.done(&format!(
-            "scale_down web 50 49 --project {project} --timeout 120 --json"
+            "scale_down web 50 49 --project {project} --timeout 600 --json"
         ));
         assert_eq!(down.json()["running"], 1);
         let left: Vec<String> = stage.containers(project).into_keys().collect();

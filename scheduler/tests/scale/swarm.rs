@@ -196,7 +196,7 @@ fn simultaneous_changes_of_others_are_no_failure() {
             }
         });
         for target in 2..8 {
-            stage.done(&format!("scale_up web {} 1 --timeout 30", target - 1));
+            stage.done(&format!("scale_up web {} 1 --timeout 300", target - 1));
         }
         other.join().unwrap();
     });
