@@ -186,8 +186,10 @@ fn is_secret(list: &str, fields: &Map<String, Value>, field: &str, value: &str) 
     FIELDS.contains(&field)
 }
 
+type Visitor<'a> = dyn FnMut(&mut Map<String, Value>, &str, &str) + 'a;
+
 /// Calls `act` with each object inside, each of its fields, and where that is.
-fn walk(value: &mut Value, place: &str, act: &mut dyn FnMut(&mut Map<String, Value>, &str, &str)) {
+fn walk(value: &mut Value, place: &str, act: &mut Visitor) {
     match value {
         Value::Object(fields) => {
             let join = |field: &str| match place {

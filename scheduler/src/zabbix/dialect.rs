@@ -48,24 +48,6 @@ pub fn proxy_name(version: Version) -> &'static str {
     }
 }
 
-/// A reference to a proxy: `proxy_hostid` became `proxyid`.
-pub fn proxy_reference(version: Version) -> &'static str {
-    if version < Version(7, 0, 0) {
-        "proxy_hostid"
-    } else {
-        "proxyid"
-    }
-}
-
-/// An action's operations on updates: `acknowledge_operations` became `update_operations`.
-pub fn update_operations(version: Version) -> &'static str {
-    if version < Version(6, 0, 0) {
-        "acknowledge_operations"
-    } else {
-        "update_operations"
-    }
-}
-
 /// action.get's parameter for them.
 pub fn select_update_operations(version: Version) -> &'static str {
     if version < Version(6, 0, 0) {
@@ -129,15 +111,6 @@ mod tests {
             ),
             (user_medias, ["user_medias", "medias", "medias"]),
             (proxy_name, ["host", "host", "name"]),
-            (proxy_reference, ["proxy_hostid", "proxy_hostid", "proxyid"]),
-            (
-                update_operations,
-                [
-                    "acknowledge_operations",
-                    "update_operations",
-                    "update_operations",
-                ],
-            ),
             (
                 select_update_operations,
                 [

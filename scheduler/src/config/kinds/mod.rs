@@ -19,7 +19,6 @@ const V5_2: Version = Version(5, 2, 0);
 const V5_4: Version = Version(5, 4, 0);
 const V6_0: Version = Version(6, 0, 0);
 const V6_2: Version = Version(6, 2, 0);
-const V6_4: Version = Version(6, 4, 0);
 const V7_0: Version = Version(7, 0, 0);
 
 /// Every kind, in the order of restore: what others refer to comes first.

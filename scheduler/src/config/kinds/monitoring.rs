@@ -27,6 +27,19 @@ pub static PROXY_GROUPS: Kind = Kind {
     omit: &["state"],
 };
 
+/// What a proxy is up to 6.4. The original program kept everything that get answered, states and all.
+const OLD_PROXY: [&str; 9] = [
+    "proxyid",
+    "host",
+    "status",
+    "description",
+    "proxy_address",
+    "tls_connect",
+    "tls_accept",
+    "tls_issuer",
+    "tls_subject",
+];
+
 pub static PROXIES: Kind = Kind {
     name: "proxy",
     file: "proxies",
@@ -39,14 +52,11 @@ pub static PROXIES: Kind = Kind {
                 return json!({"output": "extend"});
             }
             json!({
-                "output": [
-                    "proxyid", "host", "status", "description", "proxy_address",
-                    "tls_connect", "tls_accept", "tls_issuer", "tls_subject",
-                ],
+                "output": OLD_PROXY,
                 "selectInterface": ["useip", "ip", "dns", "port"],
             })
         },
-        inward: None,
+        inward: Some(old_proxy),
         outward: None,
         changes_only: false,
     }),
@@ -277,6 +287,14 @@ pub static CORRELATIONS: Kind = Kind {
     only: &[only("filter/formula", "evaltype", &["3"])],
     omit: &["corr_conditionid", "corr_operationid", "eval_formula"],
 };
+
+fn old_proxy(proxy: &mut Value) {
+    if let Some(fields) = proxy.as_object_mut()
+        && fields.contains_key("status")
+    {
+        fields.retain(|field, _| OLD_PROXY.contains(&field.as_str()) || field == "interface");
+    }
+}
 
 fn parent(service: &mut Value) {
     let Some(fields) = service.as_object_mut() else {
