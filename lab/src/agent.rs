@@ -180,6 +180,11 @@ impl Agent {
             .collect())
     }
 
+    /// Stops the agent; its container stays.
+    pub(crate) fn stop(&self) -> Result<(), Error> {
+        self.container.order("stop")
+    }
+
     /// Stops the agent and starts it again, with the files as they are now.
     pub fn restart(&self) -> Result<(), Error> {
         self.container.order("restart")

@@ -96,6 +96,9 @@ pub enum Error {
         /// Their names.
         containers: Vec<String>,
     },
+    /// The courier did not do what it should.
+    #[error("{0}")]
+    Unproven(String),
     /// A file, socket or process of this machine failed.
     #[error("{what}: {source}")]
     Io {

@@ -32,6 +32,7 @@ mod pki;
 mod pod;
 pub mod prepare;
 pub mod progress;
+pub mod proof;
 mod proxy;
 mod version;
 

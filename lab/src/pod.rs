@@ -61,6 +61,18 @@ impl Pod {
         self.inside(move || TcpStream::connect_timeout(&address, Duration::from_secs(10)))
     }
 
+    /// Moves the calling thread to the pod's network namespace, for good.
+    pub(crate) fn enter(&self) -> Result<(), Error> {
+        let path = format!("/proc/{}/ns/net", self.host_pid);
+        let moved = File::open(&path)
+            .map_err(|error| nix::Error::from_raw(error.raw_os_error().unwrap_or_default()))
+            .and_then(|file| setns(file, CloneFlags::CLONE_NEWNET));
+        moved.map_err(|reason| Error::Namespace {
+            container: self.name().to_owned(),
+            reason,
+        })
+    }
+
     /// Does something in the pod's network namespace. A socket stays in the namespace it was made in, so a
     /// short-lived thread goes there and hands back what it made; no other thread of this process is moved.
     pub(crate) fn inside<T, F>(&self, make: F) -> Result<T, Error>
@@ -68,17 +80,11 @@ impl Pod {
         T: Send + 'static,
         F: FnOnce() -> io::Result<T> + Send + 'static,
     {
-        let container = self.name().to_owned();
-        let path = format!("/proc/{}/ns/net", self.host_pid);
-        let entered = thread::spawn(move || {
-            let namespace = File::open(&path)
-                .map_err(|error| nix::Error::from_raw(error.raw_os_error().unwrap_or_default()))
-                .and_then(|file| setns(file, CloneFlags::CLONE_NEWNET));
-            namespace.map(|()| make())
-        });
+        let pod = self.clone();
+        let entered = thread::spawn(move || pod.enter().map(|()| make()));
         match entered.join() {
             Ok(Ok(made)) => made.map_err(Error::io(format!("in the network of {}", self.name()))),
-            Ok(Err(reason)) => Err(Error::Namespace { container, reason }),
+            Ok(Err(error)) => Err(error),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }

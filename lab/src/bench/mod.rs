@@ -20,6 +20,7 @@ use std::{fs, path::PathBuf};
 
 pub use container::{Contained, in_a_small_container};
 pub use instructions::Instructions;
+pub(crate) use meter::resident;
 pub use report::Report;
 pub use side_by_side::side_by_side;
 

@@ -4,8 +4,12 @@ mod bench;
 mod build;
 mod clean;
 mod demo;
+mod faults;
 mod instructions;
+mod memcheck;
+mod outages;
 mod prepare;
+mod soak;
 mod test;
 mod up;
 
@@ -30,6 +34,14 @@ pub enum Verb {
     Bench(bench::Bench),
     /// Count the instructions of a push, value by value
     Instructions(instructions::Instructions),
+    /// Push under every fault, and count the answers in time
+    Faults(faults::Faults),
+    /// Push through outages of the server and deaths of the agent, and account for every snapshot
+    Outages(outages::Outages),
+    /// Run errands in an agent under valgrind's memcheck
+    Memcheck(memcheck::Memcheck),
+    /// Ask an agent for a million items of all kinds, and look whether it stays what it is
+    Soak(soak::Soak),
     /// Remove the lab's images
     Clean(clean::Clean),
 }
@@ -44,6 +56,10 @@ impl Verb {
             Self::Build(build) => build.run(),
             Self::Bench(bench) => bench.run(),
             Self::Instructions(instructions) => instructions.run(),
+            Self::Faults(faults) => faults.run(),
+            Self::Outages(outages) => outages.run(),
+            Self::Memcheck(memcheck) => memcheck.run(),
+            Self::Soak(soak) => soak.run(),
             Self::Clean(clean) => clean.run(),
         }
     }
