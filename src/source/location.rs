@@ -59,10 +59,14 @@ impl Location {
         let Location::Http { uri, socket } = self else {
             return Err(Error::Unknown(reference.to_owned()));
         };
-        if !reference.starts_with('/') || reference.starts_with("//") {
+        let scheme = uri.scheme_str().unwrap_or("http");
+        // RFC 3986, section 4.2: two slashes begin a host, one a path.
+        if reference.starts_with("//") {
+            return format!("{scheme}:{reference}").parse();
+        }
+        if !reference.starts_with('/') {
             return reference.parse();
         }
-        let scheme = uri.scheme_str().unwrap_or("http");
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         Ok(Location::Http {
             uri: http_uri(&format!("{scheme}://{authority}{reference}"), reference)?,
@@ -231,7 +235,7 @@ mod tests {
             from.redirected("http://g/").unwrap().to_string(),
             "http://g/"
         );
-        assert!(from.redirected("//evil/").is_err());
+        assert_eq!(from.redirected("//g/b").unwrap().to_string(), "http://g/b");
     }
 
     #[test]
