@@ -11,27 +11,23 @@ use crate::{Agent, Error, progress::Step};
 /// The body that the agent's memory is measured with.
 const MEGABYTE: usize = 1_000_000;
 
-/// Runs every way against a real server, the ways taking turns, and answers what they took.
+/// Runs every way against a real server, the ways taking turns, and adds what they took to the report.
 ///
 /// Bodies of more than 2,000 timers get half the rounds.
-pub fn side_by_side(sizes: &[usize], rounds: usize) -> Result<Report, Error> {
-    let mut report = Report::default();
-    for &timers in sizes {
-        let stand = Stand::start(timers)?;
-        let agent = stand.agent(AGENT, Vec::new())?;
-        let rounds = if timers > 2000 {
-            rounds.div_ceil(2)
-        } else {
-            rounds
-        };
-        report
-            .sizes
-            .insert(timers, measure(&stand, &agent, rounds)?);
-        if timers == 2000 {
-            report.growth = Some(growth(&stand, &agent)?);
-        }
+pub fn side_by_side(timers: usize, rounds: usize, report: &mut Report) -> Result<(), Error> {
+    let stand = Stand::start(timers)?;
+    let agent = stand.agent(AGENT, Vec::new())?;
+    let rounds = if timers > 2000 {
+        rounds.div_ceil(2)
+    } else {
+        rounds
+    };
+    let size = measure(&stand, &agent, rounds)?;
+    report.sizes.insert(timers, size);
+    if timers == 2000 {
+        report.growth = Some(growth(&stand, &agent)?);
     }
-    Ok(report)
+    Ok(())
 }
 
 fn measure(stand: &Stand, agent: &Agent, rounds: usize) -> Result<Size, Error> {

@@ -29,9 +29,13 @@ impl Bench {
             }
             return Ok(());
         }
-        let report = bench::side_by_side(&self.timers, self.rounds)?;
-        report.write()?;
-        println!("{}", report.table());
+        let mut report = bench::Report::default();
+        for timers in self.timers {
+            bench::side_by_side(timers, self.rounds, &mut report)?;
+            // A later body may fail: what is known by then is kept.
+            report.write()?;
+            println!("{}", report.table());
+        }
         println!("target/bench has these as results.json, and a plot: results.svg");
         Ok(())
     }
