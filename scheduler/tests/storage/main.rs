@@ -6,8 +6,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ fn an_upload_that_is_cut_off_is_never_taken_for_a_whole_one() {
         &scheduler("upload", first.path(), "s3://bucket", &s3.variables()),
         0,
     );
-    let cut = relay(s3.port, 6);
+    let cut = relay(s3.port, 3);
     let endpoint = format!("http://127.0.0.1:{cut}");
     let mut variables = s3.variables().to_vec();
     variables.retain(|(name, _)| *name != "AWS_ENDPOINT");
@@ -283,33 +283,42 @@ impl Drop for Mount {
     }
 }
 
-/// Passes connections on to `port`, and from the given one on cuts each off.
-fn relay(port: u16, connections: usize) -> u16 {
+/// Passes requests on to `port`, and after the given number of them cuts every connection off.
+fn relay(port: u16, requests: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let own = listener.local_addr().expect("an address").port();
+    let count = Arc::new(AtomicUsize::new(0));
     thread::spawn(move || {
-        let count = AtomicUsize::new(0);
         for client in listener.incoming().flatten() {
-            if count.fetch_add(1, Ordering::SeqCst) >= connections {
-                continue;
-            }
             if let Ok(server) = TcpStream::connect(("127.0.0.1", port)) {
-                thread::spawn(move || pass_one(client, server));
+                let count = Arc::clone(&count);
+                thread::spawn(move || pass(client, server, &count, requests));
             }
         }
     });
     own
 }
 
-/// One request and its answer; then the connection ends.
-fn pass_one(mut client: TcpStream, mut server: TcpStream) -> Option<()> {
-    let (mut from, mut to) = (client.try_clone().ok()?, server.try_clone().ok()?);
-    thread::spawn(move || std::io::copy(&mut from, &mut to));
-    server.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+fn pass(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    count: &AtomicUsize,
+    limit: usize,
+) -> Option<()> {
+    let (mut answers, mut back) = (server.try_clone().ok()?, client.try_clone().ok()?);
+    thread::spawn(move || std::io::copy(&mut answers, &mut back));
     let mut buffer = [0; 65536];
-    while let Ok(length @ 1..) = server.read(&mut buffer) {
-        client.write_all(&buffer[..length]).ok()?;
+    while let Ok(length @ 1..) = client.read(&mut buffer) {
+        let begun = buffer[..length]
+            .windows(10)
+            .filter(|window| window == b" HTTP/1.1\r")
+            .count();
+        if count.fetch_add(begun, Ordering::SeqCst) + begun > limit {
+            break;
+        }
+        server.write_all(&buffer[..length]).ok()?;
     }
+    server.shutdown(std::net::Shutdown::Both).ok()?;
     client.shutdown(std::net::Shutdown::Both).ok()
 }
 
