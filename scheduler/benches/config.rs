@@ -36,7 +36,7 @@ fn main() {
     // Each is warmed up by the one before: the database's cache is the same for all but the first, which is not counted.
     bare(&server);
     let by_hand = best(|| bare(&server));
-    let original = best(|| run(original(&python, "backup", &server, &theirs)));
+    let original_backup = best(|| run(original(&python, "backup", &server, &theirs)));
     let backup = best(|| run(scheduler("backup_config", &server, &ours)));
 
     server.load("stock");
@@ -53,7 +53,7 @@ fn main() {
     println!("{:44} {:>8}", "what", "seconds");
     for (what, time) in [
         ("backup: bare calls with curl (a)", by_hand),
-        ("backup: the original's way, pyzabbix (b)", original),
+        ("backup: the original's way, pyzabbix (b)", original_backup),
         ("backup: backup_config", backup),
         (
             "restore: the original's way, pyzabbix (b)",
@@ -66,10 +66,10 @@ fn main() {
     }
     let mut missed = 0;
     for (what, ratio, target) in [
-        ("backup / (a)", ratio(backup, by_hand), 0.6),
-        ("backup / (b)", ratio(backup, original), 0.55),
-        ("restore / (b)", ratio(restore, restore_original), 1.0),
-        ("nothing to do / first restore", ratio(again, restore), 0.2),
+        ("backup / (a)", share(backup, by_hand), 0.6),
+        ("backup / (b)", share(backup, original_backup), 0.55),
+        ("restore / (b)", share(restore, restore_original), 1.0),
+        ("nothing to do / first restore", share(again, restore), 0.2),
     ] {
         let met = ratio <= target;
         missed += usize::from(!met);
@@ -87,7 +87,7 @@ fn best(mut run: impl FnMut() -> Duration) -> Duration {
     runs.into_iter().min().unwrap_or_default()
 }
 
-fn ratio(a: Duration, b: Duration) -> f64 {
+fn share(a: Duration, b: Duration) -> f64 {
     a.as_secs_f64() / b.as_secs_f64()
 }
 

@@ -262,3 +262,86 @@ fn file_name(name: &str) -> String {
     }
     safe
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::kinds;
+
+    fn snapshot() -> Snapshot {
+        let mut snapshot = Snapshot::new(Version(6, 0, 0));
+        let mut add = |kind: &str, beside: &'static str, name: &str, object: Value| {
+            let part = Part {
+                beside,
+                ..kinds::by_name(kind).unwrap().part()
+            };
+            snapshot.insert(part, name.to_owned(), object);
+        };
+        add("host", "", "a/b", json!({"host": "a/b"}));
+        add(
+            "host",
+            "triggers",
+            "t: last(/a/b/k)=0",
+            json!({"name": "t", "expression": "last(/a/b/k)=0"}),
+        );
+        add(
+            "host",
+            "graphs",
+            "a/b: g",
+            json!({"name": "g", "graph_items": [{"item": {"host": "a/b", "key": "k"}}]}),
+        );
+        add(
+            "service",
+            "",
+            "Shop (One)",
+            json!({"name": "Shop", "parents": [{"serviceid": "One"}]}),
+        );
+        add(
+            "service",
+            "",
+            "Shop (Two)",
+            json!({"name": "Shop", "parents": [{"serviceid": "Two"}]}),
+        );
+        add(
+            "settings",
+            "",
+            "settings",
+            json!({"work_period": "1-5,09:00-18:00"}),
+        );
+        snapshot
+    }
+
+    #[test]
+    fn a_snapshot_is_read_from_its_files_whole_or_split() {
+        for split in [false, true] {
+            let files = to_files(&snapshot(), &[], split);
+            let (read, lost) = from_files(&files).unwrap();
+            assert_eq!(read.parts, snapshot().parts, "split: {split}");
+            assert_eq!((read.version, lost), (Version(6, 0, 0), Vec::new()));
+        }
+        assert!(to_files(&snapshot(), &[], true).contains_key("hosts/a%2Fb.json"));
+    }
+
+    #[test]
+    fn what_is_no_backup_is_refused_with_its_file() {
+        let refused = |name: &str, content: &str| {
+            let mut files = to_files(&snapshot(), &[], false);
+            files.insert(name.to_owned(), content.as_bytes().to_vec());
+            from_files(&files).unwrap_err().to_string()
+        };
+        assert!(refused("hosts.json", "{\"zabbix_export\": {").contains("hosts.json is no JSON"));
+        assert!(refused("hosts.json", "[]").contains("hosts.json is JSON, but"));
+        assert!(refused("services.json", "7").contains("services.json is JSON, but"));
+        assert!(refused("backup.json", "{}").contains("backup.json names no version"));
+        assert!(refused("backup.json", "{\"zabbix\": \"7.0\"}").contains("is of Zabbix"));
+        assert!(matches!(from_files(&Files::new()), Err(Error::Empty)));
+    }
+
+    #[test]
+    fn long_names_keep_apart_as_files() {
+        let (first, second) = ("x".repeat(300) + "1", "x".repeat(300) + "2");
+        assert_ne!(file_name(&first), file_name(&second));
+        assert!(file_name(&first).len() < 200);
+        assert_eq!(file_name("../up"), "%2E.%2Fup");
+    }
+}

@@ -277,3 +277,107 @@ fn gone(result: io::Result<()>) -> io::Result<()> {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(content: &str) -> Files {
+        ["hosts.json", "backup.json", "scripts/a.json"]
+            .map(|name| (name.to_owned(), content.as_bytes().to_vec()))
+            .into()
+    }
+
+    #[test]
+    fn a_new_set_takes_the_place_of_the_old_one_and_leaves_the_rest_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("README"), "mine").unwrap();
+        fs::write(dir.path().join("services.json"), "old").unwrap();
+        fs::write(dir.path().join("actions_data_orig.json"), "ids").unwrap();
+        let folder = Folder::create(dir.path()).unwrap();
+        folder.replace(&files("1")).unwrap();
+        folder.replace(&files("2")).unwrap();
+        let mut read = folder.read().unwrap();
+        assert_eq!(read.remove("actions_data_orig.json").unwrap(), b"ids");
+        assert_eq!(read, files("2"));
+        assert_eq!(fs::read(dir.path().join("README")).unwrap(), b"mine");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(dir.path()), 0o700);
+        assert_eq!(mode(&dir.path().join("hosts.json")), 0o600);
+        assert_eq!(mode(&dir.path().join("scripts")), 0o700);
+    }
+
+    #[test]
+    fn a_set_that_was_not_written_whole_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        Folder::create(dir.path())
+            .unwrap()
+            .replace(&files("1"))
+            .unwrap();
+        let staging = dir.path().join(STAGING);
+        make_dir(&staging).unwrap();
+        write(&staging.join("hosts.json"), b"2").unwrap();
+        assert_eq!(
+            Folder::open(dir.path()).unwrap().read().unwrap(),
+            files("1")
+        );
+    }
+
+    /// Whatever had moved when a run ended, the next one moves the rest.
+    #[test]
+    fn a_set_that_was_written_whole_is_put_in_place_by_the_next_run() {
+        for moved in [
+            &[][..],
+            &["hosts.json"],
+            &["scripts"],
+            &["hosts.json", "scripts", "backup.json"],
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let old = [
+                ("services.json".to_owned(), b"old".to_vec()),
+                ("hosts.json".to_owned(), b"old".to_vec()),
+            ];
+            Folder::create(dir.path())
+                .unwrap()
+                .replace(&old.into())
+                .unwrap();
+            let complete = dir.path().join(COMPLETE);
+            make_dir(&complete.join("scripts")).unwrap();
+            for (name, content) in files("2") {
+                write(&complete.join(name), &content).unwrap();
+            }
+            write(
+                &complete.join(CONTENTS),
+                b"hosts.json\nbackup.json\nscripts/a.json",
+            )
+            .unwrap();
+            for name in moved {
+                rename(&complete.join(name), &dir.path().join(name)).unwrap();
+            }
+            let folder = Folder::open(dir.path()).unwrap();
+            assert_eq!(folder.read().unwrap(), files("2"), "{moved:?}");
+            assert!(!complete.exists());
+        }
+    }
+
+    #[test]
+    fn two_runs_do_not_work_on_one_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = Folder::create(dir.path()).unwrap();
+        assert!(matches!(Folder::open(dir.path()), Err(Error::InUse(_))));
+    }
+
+    #[test]
+    fn deleting_takes_the_backup_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("README"), "mine").unwrap();
+        let folder = Folder::create(dir.path()).unwrap();
+        folder.replace(&files("1")).unwrap();
+        folder.delete().unwrap();
+        let left: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["README"]);
+    }
+}
