@@ -43,6 +43,7 @@ fn main() {
     server.strip();
     let restore_original = run(original(&python, "restore", &server, &theirs));
     server.load("bare");
+    server.shift_ids();
     let restore = run(scheduler("restore_config", &server, &ours));
     let again = run(scheduler("restore_config", &server, &ours));
 

@@ -7,8 +7,9 @@ use std::process::Output;
 use lab::Version;
 use serde_json::json;
 
+use crate::SMALL;
 use crate::command::{backup, command, restore, stderr, text};
-use crate::population::{SMALL, populate};
+use crate::population::populate;
 use crate::proxy::{Proxy, Verdict};
 use crate::round_trip::same_folders;
 use crate::server::Server;

@@ -3,8 +3,9 @@
 use lab::Version;
 use serde_json::json;
 
+use crate::SMALL;
 use crate::command::{backup, restore};
-use crate::population::{SMALL, populate};
+use crate::population::populate;
 use crate::round_trip::nothing_to_do;
 use crate::server::Server;
 

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use lab::Version;
 use serde_json::json;
 
+use crate::SMALL;
 use crate::command::{backup, command, restore, text};
-use crate::population::{SMALL, populate};
+use crate::population::populate;
 use crate::proxy::{Proxy, Verdict};
 use crate::round_trip::{nothing_to_do, same_folders};
 use crate::server::Server;

@@ -9,3 +9,9 @@ mod population;
 mod proxy;
 mod round_trip;
 mod server;
+
+/// What the tests run on; the benchmark takes more.
+const SMALL: population::Size = population::Size {
+    hosts: 3,
+    templates: 2,
+};

@@ -13,12 +13,6 @@ pub struct Size {
     pub templates: usize,
 }
 
-/// What the tests run on.
-pub const SMALL: Size = Size {
-    hosts: 3,
-    templates: 2,
-};
-
 /// Fills a server.
 pub fn populate(api: &Api, version: Version, size: Size) {
     Populate { api, version }.everything(size);

@@ -7,8 +7,9 @@ use std::path::Path;
 use lab::Version;
 use serde_json::{Value, json};
 
+use crate::SMALL;
 use crate::command::{backup, restore, scheduler, stderr, text};
-use crate::population::{SMALL, Size, populate};
+use crate::population::{Size, populate};
 use crate::server::Server;
 
 #[test]
