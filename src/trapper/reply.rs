@@ -67,7 +67,10 @@ pub fn read(message: &[u8]) -> Result<Reply, Error> {
         } else {
             answer.info
         };
-        return Err(Error::Refused(words.chars().take(200).collect()));
+        // One line of a log, and no longer than one.
+        let words = words.chars().take(200);
+        let shown = words.map(|c| if c.is_control() { ' ' } else { c });
+        return Err(Error::Refused(shown.collect()));
     }
     counts(&answer.info).ok_or(Error::Unknown)
 }
@@ -111,6 +114,11 @@ mod tests {
         assert_eq!(
             read(br#"{"response":"failed","info":"cannot process"}"#),
             Err(refused)
+        );
+        let two_lines = Error::Refused("cannot process".into());
+        assert_eq!(
+            read(br#"{"response":"failed","info":"cannot\nprocess"}"#),
+            Err(two_lines)
         );
     }
 
