@@ -20,6 +20,12 @@ use crate::{
 /// Where a `dockerd` that was started here writes its log.
 const ENGINE_LOG: &str = "/var/log/dockerd.log";
 
+/// Where the engine and its containerd note their process ids.
+const PID_FILES: [(&str, &str); 2] = [
+    ("/var/run/docker.pid", "dockerd"),
+    ("/var/run/docker/containerd/containerd.pid", "containerd"),
+];
+
 /// Something that building or testing takes.
 struct Need {
     present: fn() -> bool,
@@ -184,6 +190,9 @@ fn start_engine() -> Result<(), Error> {
     if Path::new("/run/systemd/system").exists() {
         docker::output(Command::new("systemctl").args(["start", "docker"]))?;
     } else {
+        for (file, program) in PID_FILES {
+            forget_dead(file, program);
+        }
         let log = File::create(ENGINE_LOG).map_err(Error::io(ENGINE_LOG))?;
         let errors = log.try_clone().map_err(Error::io(ENGINE_LOG))?;
         let mut command = Command::new("dockerd");
@@ -209,6 +218,19 @@ fn start_engine() -> Result<(), Error> {
     }
     step.done();
     Ok(())
+}
+
+/// Removes a pid file whose number is no longer the program's: an engine that was killed leaves it behind, and the next
+/// one would take whatever process has the number by now for it.
+fn forget_dead(file: &str, program: &str) {
+    let Ok(pid) = fs::read_to_string(file) else {
+        return;
+    };
+    let name = fs::read_to_string(format!("/proc/{}/comm", pid.trim())).unwrap_or_default();
+    if name.trim() != program {
+        // What cannot be removed is named by the engine itself.
+        let _ = fs::remove_file(file);
+    }
 }
 
 fn engine_answers() -> bool {
