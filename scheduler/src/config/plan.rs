@@ -193,6 +193,9 @@ fn update(
     observed: &Value,
     prune: bool,
 ) -> Option<Change> {
+    if object == observed {
+        return None;
+    }
     let mut object = object.clone();
     secrets::fill_in(&mut object, observed);
     let exported = matches!(kind.form, Form::Export(_));
