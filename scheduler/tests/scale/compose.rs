@@ -190,6 +190,10 @@ fn comparable(mut container: Value) -> Value {
             mount["Source"].take();
         }
     }
+    if let Some(Value::Array(binds)) = container.pointer_mut("/HostConfig/Binds") {
+        // Compose 1 gives them in any order.
+        binds.sort_by_key(|bind| bind.to_string());
+    }
     for mounts in ["/Mounts", "/HostConfig/Mounts"] {
         if let Some(Value::Array(mounts)) = container.pointer_mut(mounts) {
             // Compose 2 gives them in any order.
