@@ -226,8 +226,9 @@ fn forget_dead(file: &str, program: &str) {
     let Ok(pid) = fs::read_to_string(file) else {
         return;
     };
-    let name = fs::read_to_string(format!("/proc/{}/comm", pid.trim())).unwrap_or_default();
-    if name.trim() != program {
+    // A killed process that nobody has waited for still has its number, but no program.
+    let running = fs::read_link(format!("/proc/{}/exe", pid.trim())).unwrap_or_default();
+    if running.file_name().is_none_or(|name| name != program) {
         // What cannot be removed is named by the engine itself.
         let _ = fs::remove_file(file);
     }
