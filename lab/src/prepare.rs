@@ -53,6 +53,15 @@ const NEEDS: &[Need] = &[
         present: || program("gcc"),
         packages: &["gcc", "libc6-dev"],
     },
+    // What the emulators of cloud storage come with.
+    Need {
+        present: python_makes_environments,
+        packages: &["python3", "python3-venv"],
+    },
+    Need {
+        present: || program("npm"),
+        packages: &["npm"],
+    },
     Need {
         present: || program("make"),
         packages: &["make"],
@@ -236,6 +245,14 @@ fn forget_dead(file: &str, program: &str) {
 
 fn engine_answers() -> bool {
     docker::run(&["version", "--format", "{{.Server.Version}}"]).is_ok()
+}
+
+fn python_makes_environments() -> bool {
+    let imported = Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .stderr(Stdio::null())
+        .status();
+    imported.is_ok_and(|status| status.success())
 }
 
 fn is_root() -> bool {
