@@ -13,53 +13,67 @@ use crate::proxy::{Proxy, Verdict};
 use crate::round_trip::{nothing_to_do, same_folders};
 use crate::server::Server;
 
+/// Two servers, side by side, share the calls.
 #[test]
-fn a_restore_killed_at_a_call_that_changes_something_is_completed_by_the_next() {
-    killed_at_every(7);
+fn a_restore_killed_at_an_odd_call_that_changes_something_is_completed_by_the_next() {
+    killed_at_every(1, 2, Calls::Changes);
 }
 
-/// Takes most of an hour.
 #[test]
-#[ignore = "every call in turn takes long; CI tries every seventh"]
-fn a_restore_killed_at_any_call_that_changes_something_is_completed_by_the_next() {
-    killed_at_every(1);
+fn a_restore_killed_at_an_even_call_that_changes_something_is_completed_by_the_next() {
+    killed_at_every(2, 2, Calls::Changes);
 }
 
-fn killed_at_every(stride: usize) {
+/// A call that only reads leaves the server as the call before it did: this adds what happens in the folder meanwhile.
+/// `cargo test -p concierge_scheduler --test config killed_at_an -- --include-ignored` kills at all calls.
+#[test]
+#[ignore = "the calls that only read are many, and leave the server as it was"]
+fn a_restore_killed_at_any_call_is_completed_by_the_next() {
+    killed_at_every(1, 1, Calls::All);
+}
+
+/// The calls that are counted.
+#[derive(Clone, Copy, PartialEq)]
+enum Calls {
+    All,
+    Changes,
+}
+
+fn killed_at_every(first: usize, stride: usize, calls: Calls) {
     let server = Server::start(Version::V6_0);
     server.strip();
     populate(server.api(), Version::V6_0, SMALL);
     let dirs = tempfile::tempdir().expect("a folder");
-    let whole = dirs.path().join("whole");
+    let (whole, again) = (dirs.path().join("whole"), dirs.path().join("again"));
     backup(server.address(), &whole, &["--with-secrets"]);
-    let mut call = 1;
-    let mut kills = 0;
+    server.load("bare");
+    server.shift_ids();
+    server.save("empty");
+    let mut call = first;
     loop {
-        server.load("bare");
-        server.shift_ids();
-        let killed = restore_killed_at(call, &server, &whole);
+        server.load("empty");
+        let killed = restore_killed_at(call, calls, &server, &whole);
         let answer = restore(server.address(), &whole, &[]);
         assert_eq!(answer["failed"], json!([]), "after call {call}: {answer:#}");
-        nothing_to_do(server.address(), &whole);
-        let again = dirs.path().join("again");
         backup(server.address(), &again, &["--with-secrets"]);
         same_folders(&whole, &again);
         if !killed {
             break;
         }
-        kills += 1;
         call += stride;
     }
-    assert!(kills > 3, "the restore was killed {kills} times only");
+    nothing_to_do(server.address(), &whole);
+    assert!(call > 30, "the restore ended before its call {call}");
+    eprintln!("the restore ended before its call {call}");
 }
 
 /// Restores through a proxy that kills the command once Zabbix has carried out the call; false if it ended before.
-fn restore_killed_at(call: usize, server: &Server, dir: &std::path::Path) -> bool {
+fn restore_killed_at(call: usize, calls: Calls, server: &Server, dir: &std::path::Path) -> bool {
     let child = Arc::new(Mutex::new(None::<u32>));
     let victim = Arc::clone(&child);
     let proxy = Proxy::start(
         server.address(),
-        false,
+        calls == Calls::All,
         Box::new(move |number| {
             if number == 0 {
                 let pid = victim.lock().expect("no thread panicked");

@@ -68,7 +68,7 @@ impl Server {
 
     /// Lets every object that is made from now on have another id than it would have had.
     pub fn shift_ids(&self) {
-        for (table, id) in [
+        let tables = [
             ("hosts", "hostid"),
             ("items", "itemid"),
             ("triggers", "triggerid"),
@@ -84,12 +84,14 @@ impl Server {
             ("graphs", "graphid"),
             ("dashboard", "dashboardid"),
             ("sysmaps", "sysmapid"),
-        ] {
-            self.sql(&format!(
+        ];
+        let shift = tables.map(|(table, id)| {
+            format!(
                 "DELETE FROM ids WHERE table_name = '{table}' AND field_name = '{id}';
-                 INSERT INTO ids VALUES ('{table}', '{id}', (SELECT COALESCE(MAX({id}), 0) + 70000 FROM {table}))"
-            ));
-        }
+                 INSERT INTO ids VALUES ('{table}', '{id}', (SELECT COALESCE(MAX({id}), 0) + 70000 FROM {table}));"
+            )
+        });
+        self.sql(&shift.concat());
     }
 
     /// Runs SQL in the server's database.
