@@ -116,7 +116,7 @@ fn an_agent_that_is_stopped_while_it_pushes_stops_at_once_and_starts_again() {
 }
 
 #[test]
-fn a_server_that_hangs_up_does_not_kill_the_agents_test_mode() {
+fn a_server_that_hangs_up_kills_neither_the_agents_test_mode_nor_its_print_mode() {
     let lab = lab("");
     // More than the buffers between the two hold: the connection breaks while it is written to.
     let counters: Vec<String> = (0..80_000)
@@ -146,4 +146,13 @@ fn a_server_that_hangs_up_does_not_kill_the_agents_test_mode() {
         output.status.success() && text.contains("[d|0]"),
         "{output:?}"
     );
+    // All keys, of which the last is printed after the courier's: a push without a source delivers nothing.
+    let connections = trapper.connections();
+    let output = lab.agent().print().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && text.contains("courier.push[test:]"),
+        "{output:?}"
+    );
+    assert_eq!(trapper.connections(), connections);
 }

@@ -90,19 +90,19 @@ impl Lab {
 
     /// Has the server read its configuration anew. It returns when the order is given, not when it is carried out.
     pub fn reload_config_cache(&self) -> Result<(), Error> {
-        let order = [
-            "zabbix_server",
-            "-c",
-            "/etc/zabbix/zabbix_server.conf",
-            "-R",
-            "config_cache_reload",
-        ];
-        let output = self.pod.exec(&order)?;
+        self.server_order("config_cache_reload")
+    }
+
+    /// Gives the running server an order (`zabbix_server -R`).
+    pub fn server_order(&self, order: &str) -> Result<(), Error> {
+        let config = "/etc/zabbix/zabbix_server.conf";
+        let command = ["zabbix_server", "-c", config, "-R", order];
+        let output = self.pod.exec(&command)?;
         if output.status.success() {
             return Ok(());
         }
         Err(Error::Command {
-            command: order.join(" "),
+            command: command.join(" "),
             status: output.status.to_string(),
             output: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
         })

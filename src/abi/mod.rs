@@ -3,6 +3,7 @@
 //! Everything outside of this folder is safe Rust. What crosses into C is allocated by libc, because C frees it.
 
 mod log;
+mod pages;
 mod shared;
 mod signals;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::log::install as install_log;
+pub use self::pages::prefer_huge;
 pub use self::shared::{anonymous as shared_memory, file as shared_file, user};
 pub use self::signals::without_signals;
 

@@ -96,8 +96,9 @@ impl Header {
         let Some(full) = self.full else {
             return Ok(message);
         };
-        let mut text = Vec::with_capacity(full);
-        // One byte more than there should be tells a message that says too little of itself.
+        // One byte more than there should be tells a message that says too little of itself; it has its place from the
+        // beginning, or the text's memory would be doubled for it.
+        let mut text = Vec::with_capacity(full + 1);
         let mut decoder = ZlibDecoder::new(&message[..]).take(full as u64 + 1);
         match decoder.read_to_end(&mut text) {
             Ok(length) if length == full => Ok(text),

@@ -95,22 +95,27 @@ fn clone(lab: &Lab, pattern: &str, timers: usize, params: &str) -> Result<(), Er
         DELETE FROM ids WHERE table_name IN ('items', 'item_preproc');
         COMMIT;"
     );
-    let psql = [
-        "psql",
-        "-U",
-        "zabbix",
-        "-q",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-c",
-        &sql,
-    ];
+    sql_of(lab, &sql).map(drop)
+}
+
+/// How many numeric values the database has ever been given.
+pub(crate) fn stored(lab: &Lab) -> Result<usize, Error> {
+    let count = sql_of(lab, "SELECT count(*) FROM history")?;
+    count.trim().parse().map_err(|_| Error::Answer {
+        from: "psql (counting the values)".into(),
+        answer: count,
+    })
+}
+
+fn sql_of(lab: &Lab, sql: &str) -> Result<String, Error> {
+    let options = ["-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-c", sql];
+    let psql = [&["psql", "-U", "zabbix"][..], &options].concat();
     let output = lab.pod().exec(&psql)?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(Error::Command {
-        command: "psql (making the items)".into(),
+        command: format!("psql -c '{}...'", sql.chars().take(40).collect::<String>()),
         status: output.status.to_string(),
         output: String::from_utf8_lossy(&output.stderr).into_owned(),
     })

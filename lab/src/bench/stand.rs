@@ -1,4 +1,8 @@
-use std::fmt::Display;
+use std::{
+    fmt::Display,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     body::{Body, TRAPPED, VALUES},
@@ -92,10 +96,11 @@ impl Stand {
             agent.get(&item("courier.push"))?;
             let processed = agent.get(&format!("courier.stats[{SOURCE},processed]"))?;
             if processed.parse() == Ok(wanted) {
+                self.writers_rest()?;
                 step.done();
                 return Ok(());
             }
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            thread::sleep(Duration::from_millis(500));
         }
         Err(Error::TooLate {
             what: format!(
@@ -104,6 +109,19 @@ impl Stand {
             ),
             seconds: 60,
         })
+    }
+
+    /// Waits until the database has what was pushed: its writers take a second's rest between their turns.
+    fn writers_rest(&self) -> Result<(), Error> {
+        let (mut stored, mut since) = (0, Instant::now());
+        while since.elapsed() < Duration::from_secs(3) {
+            thread::sleep(Duration::from_millis(250));
+            let now = hosts::stored(&self.lab)?;
+            if now != stored {
+                (stored, since) = (now, Instant::now());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,10 @@
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
+    body::TRAPPED,
     floor::Floor,
     hosts::{self, TRAPPED_HOST},
     meter::{self, Group},
@@ -104,6 +108,7 @@ impl<'a> Ways<'a> {
     /// Runs one cycle of a way; the server rests before and after.
     pub fn run(&self, way: Way) -> Result<Cycle, Error> {
         meter::rest(&[&self.serving[..], &self.writing].concat())?;
+        let stored = hosts::stored(&self.stand.lab)?;
         let traffic = self.wire.read()?;
         let (sender, server) = (self.group.cpu()?, meter::cpu(&self.serving)?);
         let ended = match way {
@@ -121,12 +126,34 @@ impl<'a> Ways<'a> {
             Ended::After(wall) => (wall, way != Way::Floor),
             Ended::WithTheServer { began } => (worked - began, false),
         };
-        Ok(Cycle {
+        let cycle = Cycle {
             wall,
             sender: sends.then_some(sender),
             server: meter::cpu(&self.serving)? - server,
             traffic: self.wire.read()? - traffic,
-        })
+        };
+        if way != Way::Discover {
+            self.all_stored(way, stored)?;
+        }
+        Ok(cycle)
+    }
+
+    /// Waits until the database has every value of the way's cycle, where it had `before` values: a way that delivered
+    /// fewer has no figures.
+    fn all_stored(&self, way: Way, before: usize) -> Result<(), Error> {
+        let wanted = before + self.stand.timers * TRAPPED.len();
+        let began = Instant::now();
+        loop {
+            let stored = hosts::stored(&self.stand.lab)?;
+            if stored == wanted {
+                return Ok(());
+            }
+            if stored > wanted || began.elapsed() > PATIENCE {
+                let what = format!("{}: {stored} values in history, not {wanted}", way.name());
+                return Err(Error::Unproven(what));
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Asks the agent for an item, as a server does.

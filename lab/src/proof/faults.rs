@@ -55,8 +55,7 @@ pub fn faults(version: Version, times: u64) -> Result<Faults, Error> {
     let mut faults = Faults(Vec::new());
     let mut run = |name, agent: &Agent, port, deliver: String, right: fn(f64) -> bool| {
         let step = Step::begin(name);
-        let settings = format!("allow = ['file:///srv/']\n[deliver]\n{deliver}\n");
-        agent.write_file("/etc/zabbix/courier.toml", settings.as_bytes())?;
+        configure(agent, &deliver)?;
         let log = |error| match agent.log() {
             Ok(log) => Error::Unproven(format!("{name}: {error}\n{log}")),
             Err(_) => error,
@@ -75,7 +74,6 @@ pub fn faults(version: Version, times: u64) -> Result<Faults, Error> {
     let failed: fn(f64) -> bool = |value| value == 0.0;
     let timed_out: fn(f64) -> bool = |value| value == -1.0;
     let went: fn(f64) -> bool = |value| value >= 1.0;
-    let any: fn(f64) -> bool = |value| value == -1.0 || value >= 0.0;
     let pod = lab.pod();
     run("the server is gone", &agent, 10050, to(7), failed)?;
     for (name, behaviour, right) in [
@@ -179,17 +177,15 @@ pub fn faults(version: Version, times: u64) -> Result<Faults, Error> {
         run(name, &jumping, 10090, to(stand::TRAPPER), went)?;
     }
 
-    // What the server takes stays in its history cache, which is as small as it can be.
+    // It says that the cache is full at this level alone.
+    lab.server_order("log_level_increase=preprocessing manager")?;
     database(&lab, "STOP")?;
-    let stopped = run(
-        "the server's database stands still",
-        &agent,
-        10050,
-        to(stand::TRAPPER),
-        any,
-    );
+    let full = fill_history_cache(&lab, &agent).and_then(|()| {
+        let name = "the server's history cache is full";
+        run(name, &agent, 10050, to(stand::TRAPPER), timed_out)
+    });
     database(&lab, "CONT")?;
-    stopped?;
+    full?;
     if agent.pids()? != pids {
         return Err(Error::Unproven(
             "the agent has other processes than before".into(),
@@ -285,6 +281,12 @@ fn agent_from(
     Ok(agent)
 }
 
+/// Writes the agent's courier.toml with these lines of `[deliver]`.
+fn configure(agent: &Agent, deliver: &str) -> Result<(), Error> {
+    let settings = format!("allow = ['file:///srv/']\n[deliver]\n{deliver}\n");
+    agent.write_file("/etc/zabbix/courier.toml", settings.as_bytes())
+}
+
 /// Pushes from as many clients as the agent has listeners.
 fn push(lab: &Lab, port: u16, times: u64) -> Result<Vec<Answer>, Error> {
     let next = AtomicU64::new(0);
@@ -315,6 +317,28 @@ fn push(lab: &Lab, port: u16, times: u64) -> Result<Vec<Answer>, Error> {
     });
     results.into_iter().collect::<Result<Vec<()>, _>>()?;
     Ok(answers.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Pushes until nothing is taken any more: the history cache, as small as it can be, has no room for what the database
+/// does not take, the preprocessing manager waits for room, and each trapper for the manager.
+fn fill_history_cache(lab: &Lab, agent: &Agent) -> Result<(), Error> {
+    configure(agent, &format!("to = ['127.0.0.1:{}']", stand::TRAPPER))?;
+    let step = Step::begin("filling the server's history cache");
+    for _ in 0..100 {
+        let answers = push(lab, 10050, 2 * LISTENERS as u64)?;
+        if answers.iter().all(|answer| answer.value == -1.0) {
+            step.done();
+            return match lab.server_log()? {
+                log if log.contains("History cache is full") => Ok(()),
+                log => Err(Error::Unproven(format!(
+                    "the server's log does not say that its history cache is full:\n{log}"
+                ))),
+            };
+        }
+    }
+    Err(Error::Unproven(
+        "the server took 1,600 pushes while its database stood still".into(),
+    ))
 }
 
 /// Whether the agent's log has these words.
