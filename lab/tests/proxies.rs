@@ -75,4 +75,47 @@ fn a_server_and_a_proxy_load_the_module() {
             "{log}"
         );
     }
+
+    // A simple check is a server's own item.
+    let api = lab.api();
+    let host = api.create_host("checked", &["Lab"], &[], &[]).unwrap();
+    let interface = api
+        .call(
+            "hostinterface.get",
+            json!({"hostids": host, "output": ["interfaceid"]}),
+        )
+        .unwrap();
+    let check = |key: &str| {
+        json!({
+            "hostid": host, "interfaceid": interface[0]["interfaceid"], "name": key, "key_": key, "type": 3,
+            "value_type": 4, "delay": "1s",
+        })
+    };
+    let version = "courier.version";
+    let push = "courier.push[http://127.0.0.1:1/]";
+    api.call("item.create", json!([check(version), check(push)]))
+        .unwrap();
+    lab.reload_config_cache().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let query = json!({"hostids": host, "output": ["key_", "lastvalue", "error"]});
+        let items = api.call("item.get", query).unwrap();
+        let of = |key: &str, field: &str| {
+            let mut items = items.as_array().unwrap().iter();
+            let item = items.find(|item| item["key_"] == key).unwrap();
+            item[field].as_str().unwrap().to_owned()
+        };
+        let error = of(push, "error");
+        if of(version, "lastvalue") == env!("CARGO_PKG_VERSION") && !error.is_empty() {
+            assert!(
+                error.contains(
+                    "set ServerActive in the agent's configuration (/etc/zabbix/zabbix_server.conf)"
+                ),
+                "{error}"
+            );
+            break;
+        }
+        assert!(Instant::now() < deadline, "{items}");
+        thread::sleep(Duration::from_millis(200));
+    }
 }

@@ -204,3 +204,66 @@ fn simultaneous_changes_of_others_are_no_failure() {
     assert_eq!(spec["Mode"]["Replicated"]["Replicas"], 7);
     assert_eq!(spec["Labels"]["step"], "19", "their change was not undone");
 }
+
+/// Starts a registry that asks for a password, puts the sample image there and answers what it is called.
+fn private_image(stage: &Stage) -> String {
+    let image = "127.0.0.1:5000/shop/web:1";
+    let script = "cd /srv && htpasswd -Bbn shop open-sesame >users \
+        && export REGISTRY_AUTH=htpasswd REGISTRY_AUTH_HTPASSWD_REALM=shop REGISTRY_AUTH_HTPASSWD_PATH=/srv/users \
+            REGISTRY_HTTP_ADDR=127.0.0.1:5000 REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/srv/registry \
+        && (docker-registry serve /etc/docker/registry/config.yml >registry.log 2>&1 &) \
+        && for _ in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/5000) 2>/dev/null && break; sleep 0.1; done \
+        && echo open-sesame | docker login --username shop --password-stdin 127.0.0.1:5000 \
+        && docker tag \"$0\" \"$1\" && docker push \"$1\"";
+    let output = stage
+        .engine
+        .exec(&["bash", "-c", script, SAMPLE_IMAGE, image]);
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    image.to_owned()
+}
+
+#[test]
+fn credentials_of_a_registry_stay_with_a_service_that_is_scaled() {
+    let stage = Stage::new();
+    stage
+        .engine
+        .docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"])
+        .unwrap();
+    let image = private_image(&stage);
+    for (name, credentials) in [("known", "true"), ("unknown", "false")] {
+        let registry_auth = format!("--with-registry-auth={credentials}");
+        let create = ["service", "create", "--detach", &registry_auth, "--name"];
+        let program = [name, &image, "sleep", "100000"];
+        stage
+            .engine
+            .docker(&[&create[..], &program].concat())
+            .unwrap();
+    }
+    let started = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stage.running().len() == 2
+    });
+    assert!(started, "the first tasks did not come up");
+    // From here on nobody but the service's own settings knows the password, and the image must be pulled again.
+    stage.engine.docker(&["logout", "127.0.0.1:5000"]).unwrap();
+    for name in ["known", "unknown"] {
+        stage.done(&format!("scale_down {name} --min 0"));
+    }
+    let empty = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stage.running().is_empty()
+    });
+    assert!(empty, "the tasks did not end");
+    let remove =
+        "docker container prune --force && docker rmi --force $(docker images --quiet \"$0\")";
+    let repository = image.trim_end_matches(":1");
+    let output = stage.engine.exec(&["bash", "-c", remove, repository]);
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    stage.done("scale_up known --timeout 60");
+    assert_eq!(stage.running().len(), 1);
+    let run = stage.run("scale_up unknown --timeout 8");
+    assert!(run.failure().contains("No such image"), "{run:?}");
+}
