@@ -5,7 +5,6 @@ use tokio::time::Instant;
 use super::limit::{self, Resource};
 use super::plan::Decision;
 use super::session::{Service, Session, Zabbix};
-use super::state::State;
 use super::vertical;
 use super::{Deadline, Error, outcome};
 use crate::cli::{self, Amount, Direction};
@@ -52,17 +51,8 @@ async fn try_resize(
         environment,
         deadline,
     )?;
-    let address = session.engine.address.to_string();
-    let state = State::of(
-        settings::state_dir(environment),
-        &address,
-        &session.settings.service,
-    );
-    let _lock = if verb.action.dry_run {
-        None
-    } else {
-        Some(state.lock(deadline.work).await?)
-    };
+    let dry_run = verb.action.dry_run;
+    let (_state, _lock) = session.state(dry_run, environment, deadline).await?;
     let work = async {
         loop {
             match once(verb, &session, answer, deadline).await {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::state::{Lock, State};
 use super::{Deadline, Error, compose, swarm};
 use crate::cli;
 use crate::docker::{Address, Engine};
@@ -190,6 +191,23 @@ impl Session {
             pems,
             deadline,
         })
+    }
+
+    /// What earlier runs left, and the lock that keeps others away until it is dropped; a dry run needs none.
+    pub async fn state(
+        &self,
+        dry_run: bool,
+        environment: &Environment,
+        deadline: Deadline,
+    ) -> Result<(State, Option<Lock>), Error> {
+        let address = self.engine.address.to_string();
+        let folder = settings::state_dir(environment);
+        let state = State::of(folder, &address, &self.settings.service);
+        let lock = match dry_run {
+            true => None,
+            false => Some(state.lock(deadline.work).await?),
+        };
+        Ok((state, lock))
     }
 
     /// The service, if there is one.

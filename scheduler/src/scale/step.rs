@@ -50,17 +50,8 @@ async fn try_scale(
         environment,
         deadline,
     )?;
-    let address = session.engine.address.to_string();
-    let state = State::of(
-        settings::state_dir(environment),
-        &address,
-        &session.settings.service,
-    );
-    let lock = if verb.action.dry_run {
-        None
-    } else {
-        Some(state.lock(deadline.work).await?)
-    };
+    let dry_run = verb.action.dry_run;
+    let (state, lock) = session.state(dry_run, environment, deadline).await?;
     let run = Run {
         verb,
         session: &session,
