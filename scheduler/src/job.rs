@@ -1,5 +1,6 @@
 //! `job`: backup, restore, upload and delete, in that order, as far as each was asked for.
 
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::cli::{BackupConfig, Job, RestoreConfig};
@@ -17,6 +18,9 @@ pub enum Error {
     /// Upload.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+    /// Nothing was asked for.
+    #[error("nothing to do: give -b, -r, -u or -d")]
+    Nothing,
 }
 
 impl Error {
@@ -25,37 +29,60 @@ impl Error {
         match self {
             Self::Config(error) => error.is_usage(),
             Self::Storage(error) => error.is_usage(),
+            Self::Nothing => true,
         }
     }
 }
 
-/// Does what was asked for.
+/// Does what was asked for. With --json, one object answers for all of it, however far it went.
 pub async fn job(job: &Job, environment: &Environment) -> Result<Exit, Error> {
+    let mut answers = Map::new();
+    let result = run(job, environment, &mut answers).await;
+    if job.storage.dir.json && !answers.is_empty() {
+        println!("{}", Value::Object(answers));
+    }
+    result
+}
+
+async fn run(
+    job: &Job,
+    environment: &Environment,
+    answers: &mut Map<String, Value>,
+) -> Result<Exit, Error> {
+    if !(job.backup || job.restore || job.upload || job.delete) {
+        return Err(Error::Nothing);
+    }
     let dir = &job.storage.dir;
+    let dry_run = job.storage.dry_run;
     if job.backup {
         let options = BackupConfig {
             dir: dir.clone(),
-            dry_run: job.storage.dry_run,
+            dry_run,
             ..BackupConfig::default()
         };
-        config::backup(&options, environment).await?;
+        let answer = config::write(&options, environment).await?;
+        answers.insert("backup".into(), answer);
     }
     if job.restore {
         let options = RestoreConfig {
             dir: dir.clone(),
-            dry_run: job.storage.dry_run,
+            dry_run,
             ..RestoreConfig::default()
         };
-        let exit = config::restore(&options, environment).await?;
+        let (exit, answer) = config::carry(&options, environment).await?;
+        answers.insert("restore".into(), answer);
         if exit != Exit::Done {
             return Ok(exit);
         }
     }
     if job.upload {
-        storage::upload(&job.storage, environment).await?;
+        let answer = storage::copy(&job.storage, environment).await?;
+        answers.insert("upload".into(), answer);
     }
-    if job.delete && !job.storage.dry_run {
-        config::delete(&config_dir(dir, environment)?)?;
+    if job.delete && !dry_run {
+        let dir = config_dir(dir, environment)?;
+        config::delete(&dir)?;
+        answers.insert("delete".into(), json!(dir));
     }
     Ok(Exit::Done)
 }

@@ -16,7 +16,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, RetryConfig};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::cli::Storage;
@@ -123,8 +123,17 @@ struct Entry {
     sha256: String,
 }
 
-/// Copies the backup in the local folder to the storage.
+/// Copies the backup in the local folder to the storage, and answers.
 pub async fn upload(options: &Storage, environment: &Environment) -> Result<Exit, Error> {
+    let answer = copy(options, environment).await?;
+    if options.dir.json {
+        println!("{answer}");
+    }
+    Ok(Exit::Done)
+}
+
+/// Copies the backup in the local folder to the storage.
+pub async fn copy(options: &Storage, environment: &Environment) -> Result<Value, Error> {
     let dir = config_dir(&options.dir, environment)?;
     let place = Place::new(options, environment)?;
     let folder = Folder::open(&dir).map_err(config::Error::from)?;
@@ -140,11 +149,11 @@ pub async fn upload(options: &Storage, environment: &Environment) -> Result<Exit
             deleted = place.prune(keep).await?;
         }
     }
-    answer(options, "uploaded", &place, &name, &files);
+    let answer = answer(options, "uploaded", &place, &name, &files);
     for name in deleted {
         eprintln!("deleted {name}");
     }
-    Ok(Exit::Done)
+    Ok(answer)
 }
 
 /// Copies the newest whole backup in the storage to the local folder.
@@ -160,18 +169,16 @@ pub async fn download(options: &Storage, environment: &Environment) -> Result<Ex
         let folder = Folder::create(&dir).map_err(config::Error::from)?;
         folder.replace(&files).map_err(config::Error::from)?;
     }
-    answer(options, "downloaded", &place, name, &files);
+    let answer = answer(options, "downloaded", &place, name, &files);
+    if options.dir.json {
+        println!("{answer}");
+    }
     Ok(Exit::Done)
 }
 
-fn answer(options: &Storage, verb: &str, place: &Place, name: &str, files: &Files) {
+fn answer(options: &Storage, verb: &str, place: &Place, name: &str, files: &Files) -> Value {
     let bytes: usize = files.values().map(Vec::len).sum();
-    if options.dir.json {
-        println!(
-            "{}",
-            json!({"backup": name, "files": files.len(), "bytes": bytes, "location": place.name})
-        );
-    } else {
+    if !options.dir.json {
         println!("{name}");
     }
     let verb = if options.dry_run {
@@ -184,6 +191,7 @@ fn answer(options: &Storage, verb: &str, place: &Place, name: &str, files: &File
         files.len(),
         place.name
     );
+    json!({"backup": name, "files": files.len(), "bytes": bytes, "location": place.name})
 }
 
 /// A folder in a bucket.

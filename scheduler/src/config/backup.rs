@@ -1,6 +1,6 @@
 //! `backup_config`: everything that a server holds, written to a folder.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::files::to_files;
 use super::folder::{Files, Folder};
@@ -12,8 +12,17 @@ use crate::cli::BackupConfig;
 use crate::environment::Environment;
 use crate::report::Exit;
 
-/// Writes the configuration of the server to the folder.
+/// Writes the configuration of the server to the folder, and answers.
 pub async fn backup(options: &BackupConfig, environment: &Environment) -> Result<Exit, Error> {
+    let answer = write(options, environment).await?;
+    if options.dir.json {
+        println!("{answer}");
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes the configuration of the server to the folder.
+pub async fn write(options: &BackupConfig, environment: &Environment) -> Result<Value, Error> {
     let dir = config_dir(&options.dir, environment)?;
     let client = connect(environment).await?;
     let observation = observe(&client, &|_| true).await;
@@ -33,18 +42,7 @@ pub async fn backup(options: &BackupConfig, environment: &Environment) -> Result
         folder.replace(&files)?;
         changed
     };
-    if options.dir.json {
-        println!(
-            "{}",
-            json!({
-                "zabbix": snapshot.version.to_string(),
-                "objects": snapshot.len(),
-                "files": files.len(),
-                "changed": changed,
-                "secrets_missing": missing.len(),
-            })
-        );
-    } else {
+    if !options.dir.json {
         for file in &changed {
             println!("{file}");
         }
@@ -57,7 +55,13 @@ pub async fn backup(options: &BackupConfig, environment: &Environment) -> Result
         changed.len(),
         missing.len()
     );
-    Ok(Exit::Done)
+    Ok(json!({
+        "zabbix": snapshot.version.to_string(),
+        "objects": snapshot.len(),
+        "files": files.len(),
+        "changed": changed,
+        "secrets_missing": missing.len(),
+    }))
 }
 
 /// Takes the secrets out, unless they shall stay, and lists what the backup will not hold.

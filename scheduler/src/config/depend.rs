@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
+use super::import::list;
 use super::kind::{Form, Kind};
 use super::names::{each_reference, text};
 use crate::zabbix::Version;
@@ -18,6 +19,7 @@ pub fn on(kind: &Kind, object: &Value, documents: Version) -> Vec<String> {
             let linked = object.get("templates").and_then(Value::as_array);
             let linked = linked.into_iter().flatten();
             names.extend(linked.filter_map(|template| Some(template["name"].as_str()?.to_owned())));
+            host_prototypes(object, &mut names);
             dependencies(object, documents, &mut names);
         }
         _ => {
@@ -48,6 +50,15 @@ pub fn hosts(object: &Value, documents: Version) -> Vec<String> {
     names
 }
 
+/// The hosts that discovery makes are linked to templates.
+fn host_prototypes(object: &Value, names: &mut Vec<String>) {
+    let linked = list(object, "discovery_rules")
+        .iter()
+        .flat_map(|rule| list(rule, "host_prototypes"))
+        .flat_map(|prototype| list(prototype, "templates"));
+    names.extend(linked.filter_map(|template| Some(template["name"].as_str()?.to_owned())));
+}
+
 /// Triggers may depend on triggers of other templates and hosts, which their expressions name.
 fn dependencies(value: &Value, documents: Version, names: &mut Vec<String>) {
     match value {
@@ -74,7 +85,8 @@ fn dependencies(value: &Value, documents: Version, names: &mut Vec<String>) {
 
 /// The hosts that an expression names.
 fn expressions(expression: &str, documents: Version, names: &mut Vec<String>) {
-    static OLD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{([^{}:]+):"));
+    // `{$LIMIT:"sda"}` is a macro with a context, and no host.
+    static OLD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{([^{}:$#][^{}:]*):"));
     static NEW: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(/([^/]+)/"));
     let hosts = if documents < Version(5, 4, 0) {
         &OLD
@@ -131,6 +143,20 @@ mod tests {
         );
         let old = template("{other host:agent.ping.last()}=0");
         assert_eq!(on(kind, &old, Version(5, 0, 0)), ["linked", "other host"]);
+    }
+
+    #[test]
+    fn a_macro_with_a_context_is_no_host() {
+        let trigger = json!({"expression": "{t:a.last()}>{$LIMIT:\"sda\"} or {t:b.last()}=0"});
+        assert_eq!(hosts(&trigger, Version(5, 0, 0)), ["t", "t"]);
+    }
+
+    #[test]
+    fn a_template_needs_what_its_host_prototypes_are_linked_to() {
+        let kind = kinds::by_name("template").unwrap();
+        let template = json!({"template": "t", "discovery_rules": [
+            {"key": "r", "host_prototypes": [{"host": "{#H}", "templates": [{"name": "of the found"}]}]}]});
+        assert_eq!(on(kind, &template, Version(6, 0, 0)), ["of the found"]);
     }
 
     #[test]

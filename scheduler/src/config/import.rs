@@ -1,5 +1,7 @@
 //! configuration.import: documents, and the rules that say what an import may do.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::kind::Export;
@@ -54,6 +56,26 @@ pub fn request(
             .filter(|group| named.contains(&&group["name"]));
         sections.insert("groups".into(), groups.cloned().collect());
     }
+    // 6.0 looks for the groups of host prototypes among the groups that the document names elsewhere.
+    if documents.version < Version(6, 2, 0)
+        && version < Version(6, 2, 0)
+        && matches!(part.kind, "template" | "host")
+        && part.beside.is_empty()
+        && let Some(groups) = kinds::by_name("host_group").and_then(|kind| documents.of_kind(kind))
+    {
+        let linked: HashSet<&str> = objects
+            .iter()
+            .flat_map(|object| list(object, "discovery_rules"))
+            .flat_map(|rule| list(rule, "host_prototypes"))
+            .flat_map(|prototype| list(prototype, "group_links"))
+            .filter_map(|link| link["group"]["name"].as_str())
+            .collect();
+        let groups = groups
+            .iter()
+            .filter(|(name, _)| linked.contains(name.as_str()));
+        let groups: Vec<&Value> = groups.map(|(_, group)| group).collect();
+        sections.insert("groups".into(), json!(groups));
+    }
     // Zabbix looks for the icons of a map among the images of the same document.
     if part.kind == "map"
         && let Some(images) = kinds::by_name("image").and_then(|kind| documents.of_kind(kind))
@@ -70,6 +92,12 @@ pub fn request(
         "configuration.import",
         json!({"format": "json", "source": source, "rules": rules(part, version, delete)}),
     )
+}
+
+/// The elements of a list inside an object; none, where there is no such list.
+pub fn list<'a>(object: &'a Value, field: &str) -> &'a [Value] {
+    let list = object.get(field).and_then(Value::as_array);
+    list.map(Vec::as_slice).unwrap_or_default()
 }
 
 /// What the import may create, update and, where asked, delete.

@@ -29,6 +29,7 @@ mod secrets;
 mod snapshot;
 mod target;
 mod upgrade;
+mod withheld;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,11 +37,11 @@ use std::time::Duration;
 use serde_json::json;
 use thiserror::Error;
 
-pub use backup::backup;
+pub use backup::{backup, write};
 pub use digest::sha256;
 pub use folder::{Files, Folder};
 pub use id_map::id_map;
-pub use restore_config::restore;
+pub use restore_config::{carry, restore};
 
 use crate::cli::ConfigDir;
 use crate::environment::Environment;

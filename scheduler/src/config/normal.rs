@@ -62,6 +62,9 @@ const ORDERED: &[&str] = &[
     "urls",
 ];
 
+/// Arrays whose order means something where they hold texts: the parameters of a preprocessing step, unlike a webhook's.
+const ORDERED_TEXTS: &[&str] = &["parameters", "sendto"];
+
 /// From what a server answered to the form that is kept: names for ids, no states, sets sorted.
 pub fn normalise(kind: &Kind, mut object: Value, names: &Names) -> (Value, Vec<Dangling>) {
     let mut dangling = Vec::new();
@@ -135,6 +138,8 @@ pub fn sort(value: &mut Value) {
                 sort(inner);
                 if let Value::Array(elements) = inner
                     && !ORDERED.contains(&field.as_str())
+                    && !(ORDERED_TEXTS.contains(&field.as_str())
+                        && elements.iter().all(Value::is_string))
                 {
                     elements.sort_by_cached_key(|element| (label(element), element.to_string()));
                 }
@@ -239,5 +244,25 @@ fn drop_automatic_ids(object: &mut Value) {
         if let Some(fields) = condition.as_object_mut() {
             fields.remove("formulaid");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_preprocessing_keep_their_order() {
+        let mut item = json!({"preprocessing": [
+            {"type": "PROMETHEUS_PATTERN", "parameters": ["requests{code=\"200\"}", "function", "avg"]}]});
+        let before = item.clone();
+        sort(&mut item);
+        assert_eq!(item, before);
+        let mut webhook = json!({"parameters": [{"name": "b"}, {"name": "a"}]});
+        sort(&mut webhook);
+        assert_eq!(
+            webhook,
+            json!({"parameters": [{"name": "a"}, {"name": "b"}]})
+        );
     }
 }

@@ -11,6 +11,7 @@ use super::normal::{self, normalise};
 use super::progress::Progress;
 use super::snapshot::{Part, Snapshot, name_beside};
 use super::target::Target;
+use super::withheld;
 use crate::zabbix::{self, Client, Request, Version};
 
 /// Why a server's configuration cannot be read.
@@ -57,10 +58,13 @@ pub async fn observe(
         .iter()
         .flat_map(|kind| jobs(kind, &names, version))
         .collect();
-    let progress = Progress::new("reading", jobs.len());
-    let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
-    let answers = client.call_all(&requests, &|| progress.advance()).await;
+    let withheld = withheld::requests(&kinds, version);
+    let progress = Progress::new("reading", jobs.len() + withheld.len());
+    let requests = jobs.iter().map(|job| &job.request).chain(&withheld);
+    let requests: Vec<Request> = requests.cloned().collect();
+    let mut answers = client.call_all(&requests, &|| progress.advance()).await;
     progress.finish();
+    let secrets = answers.split_off(jobs.len());
     let mut snapshot = Snapshot::new(version);
     for part in kinds.iter().flat_map(|kind| kind.parts()) {
         snapshot.parts.entry(part).or_default();
@@ -76,6 +80,9 @@ pub async fn observe(
                 setting => objects.push((job.kind, setting)),
             },
         }
+    }
+    for (request, answer) in withheld.iter().zip(secrets) {
+        withheld::fill(&mut snapshot, request, &answer?);
     }
     names::look_up_ids(client, &mut names, &mut objects).await?;
     let mut dangling = Vec::new();

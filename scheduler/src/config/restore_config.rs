@@ -10,7 +10,7 @@ use super::folder::{CONVERTED, Folder, SECRETS};
 use super::kind::{Form, Kind};
 use super::kinds::{KINDS, by_name};
 use super::observe::{Observation, observe};
-use super::plan::{Change, Deletions, Desired, Plan, plan};
+use super::plan::{Change, Deletions, Desired, Plan, Step, plan};
 use super::restore::{Outcome, Restore};
 use super::secrets::Missing;
 use super::snapshot::Snapshot;
@@ -21,8 +21,20 @@ use crate::environment::Environment;
 use crate::report::Exit;
 use crate::zabbix::Client;
 
-/// Brings the server to the configuration in the folder.
+/// Brings the server to the configuration in the folder, and answers.
 pub async fn restore(options: &RestoreConfig, environment: &Environment) -> Result<Exit, Error> {
+    let (exit, answer) = carry(options, environment).await?;
+    if options.dir.json {
+        println!("{answer}");
+    }
+    Ok(exit)
+}
+
+/// Brings the server to the configuration in the folder.
+pub async fn carry(
+    options: &RestoreConfig,
+    environment: &Environment,
+) -> Result<(Exit, Value), Error> {
     let dir = config_dir(&options.dir, environment)?;
     let deletions = deletions(options, environment)?;
     // Read whole before the server is asked anything: half a backup changes nothing.
@@ -31,26 +43,34 @@ pub async fn restore(options: &RestoreConfig, environment: &Environment) -> Resu
     for sentence in &lost {
         eprintln!("warning: {sentence}");
     }
+    let source = Source { folder, backup };
     let client = connect(environment).await?;
-    let result = run(options, &deletions, &folder, &backup, &client).await;
+    let result = run(options, &deletions, &source, &client).await;
     client.logout().await;
     let (plan, outcome, not_carried) = result?;
-    report(options, &plan, &outcome, &not_carried);
-    Ok(if outcome.failed.is_empty() {
+    let answer = report(options, &plan, &outcome, &not_carried);
+    let exit = if outcome.failed.is_empty() {
         Exit::Done
     } else {
         Exit::Failed
-    })
+    };
+    Ok((exit, answer))
+}
+
+/// Where a restore comes from.
+struct Source {
+    folder: Folder,
+    backup: Snapshot,
 }
 
 async fn run(
     options: &RestoreConfig,
     deletions: &Deletions,
-    folder: &Folder,
-    backup: &Snapshot,
+    source: &Source,
     client: &Client,
 ) -> Result<(Plan, Outcome, Vec<NotCarried>), Error> {
     let server = client.version().branch();
+    let backup = &source.backup;
     if backup.version > server {
         return Err(Error::Newer {
             backup: backup.version,
@@ -59,44 +79,44 @@ async fn run(
     }
     let (desired, not_carried) = upgrade(backup, server);
     let wanted = |kind: &Kind| desired.snapshot.of_kind(kind).is_some();
-    let mut converted = read_converted(folder.path());
+    let mut converted = read_converted(source.folder.path());
     let observation = observe(client, &wanted).await?;
     let mut plan = plan(&desired, &observation.snapshot, deletions, &converted);
     let mut outcome = Outcome::default();
     if !options.dry_run && !options.diff {
         outcome = carry_out(
+            options,
             &mut plan,
             &desired,
             observation,
             deletions,
-            folder,
-            backup,
+            source,
             client,
         )
         .await?;
         if desired.is_older() {
             remember(&mut converted, &plan, &desired, &outcome, client).await?;
-            folder.put(CONVERTED, &pretty(&json!(converted)))?;
+            source.folder.put(CONVERTED, &pretty(&json!(converted)))?;
         }
     }
     Ok((plan, outcome, not_carried))
 }
 
 async fn carry_out(
+    options: &RestoreConfig,
     plan: &mut Plan,
     desired: &Desired,
     observation: Observation,
     deletions: &Deletions,
-    folder: &Folder,
-    backup: &Snapshot,
+    source: &Source,
     client: &Client,
 ) -> Result<Outcome, Error> {
     let mut restore = Restore {
         client,
         names: observation.names,
-        documents: backup,
+        documents: &source.backup,
         prune: &deletions.prune,
-        keep: &mut |secrets| keep(folder, secrets),
+        keep: &mut |secrets| keep(&source.folder, secrets),
         outcome: Outcome::default(),
     };
     if !plan.clear.is_empty() {
@@ -105,7 +125,7 @@ async fn carry_out(
             clear: std::mem::take(&mut plan.clear),
             ..Plan::default()
         };
-        show(&clear, false);
+        announce(options, &clear.clear);
         restore.carry_out(&clear).await?;
         let wanted = |kind: &Kind| desired.snapshot.of_kind(kind).is_some();
         let again = observe(client, &wanted).await?;
@@ -116,15 +136,8 @@ async fn carry_out(
         };
         *plan = self::plan(desired, &again.snapshot, &rest, &Converted::default());
     }
-    if !plan.prune.is_empty() {
-        show(
-            &Plan {
-                prune: plan.prune.clone(),
-                ..Plan::default()
-            },
-            false,
-        );
-    }
+    announce(options, &plan.steps);
+    announce(options, &plan.prune);
     restore.carry_out(plan).await?;
     Ok(restore.outcome)
 }
@@ -199,7 +212,12 @@ fn read_converted(dir: &Path) -> Converted {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-fn report(options: &RestoreConfig, plan: &Plan, outcome: &Outcome, not_carried: &[NotCarried]) {
+fn report(
+    options: &RestoreConfig,
+    plan: &Plan,
+    outcome: &Outcome,
+    not_carried: &[NotCarried],
+) -> Value {
     let planned = options.dry_run || options.diff;
     let count =
         |wanted: fn(&Change) -> bool| plan.all().filter(|step| wanted(&step.change)).count();
@@ -212,20 +230,10 @@ fn report(options: &RestoreConfig, plan: &Plan, outcome: &Outcome, not_carried: 
     } else {
         (outcome.created, outcome.updated, outcome.deleted)
     };
-    if options.dir.json {
-        println!(
-            "{}",
-            json!({
-                "create": create,
-                "update": update,
-                "delete": delete,
-                "unchanged": plan.unchanged,
-                "failed": outcome.failed,
-                "not_carried": not_carried,
-            })
-        );
-    } else if planned {
-        show(plan, options.diff);
+    if planned && !options.dir.json {
+        for line in plan.all().flat_map(|step| lines(step, options.diff)) {
+            println!("{line}");
+        }
     }
     for lost in not_carried {
         eprintln!(
@@ -245,41 +253,72 @@ fn report(options: &RestoreConfig, plan: &Plan, outcome: &Outcome, not_carried: 
         plan.unchanged,
         outcome.failed.len()
     );
+    json!({
+        "create": create,
+        "update": update,
+        "delete": delete,
+        "unchanged": plan.unchanged,
+        "failed": outcome.failed,
+        "not_carried": not_carried,
+    })
 }
 
-/// Prints the plan, object by object and field by field.
-fn show(plan: &Plan, whole: bool) {
-    for step in plan.all() {
-        let what = match step.part.beside {
-            "" => step.kind.name.to_owned(),
-            beside => format!("{} ({beside})", step.kind.name),
-        };
-        match &step.change {
-            Change::Create(object) => {
-                println!("+ {what} \"{}\"", step.name);
-                if whole {
-                    for line in format!("{object:#}").lines() {
-                        println!("    {line}");
-                    }
-                }
-            }
-            Change::Delete => println!("- {what} \"{}\"", step.name),
-            Change::Update(_, differences) => {
-                println!("~ {what} \"{}\"", step.name);
-                if differences.is_empty() {
-                    println!("    Zabbix converts it from an older version as it imports it");
-                }
-                for difference in differences {
-                    println!(
-                        "    {}: {} -> {}",
-                        difference.field,
-                        shown(&difference.from),
-                        shown(&difference.to)
-                    );
-                }
-            }
+/// Prints what goes before it goes: beside the answer, where that is one object.
+fn announce(options: &RestoreConfig, steps: &[Step]) {
+    for line in steps
+        .iter()
+        .filter(|step| removes(options, step))
+        .flat_map(|step| lines(step, false))
+    {
+        if options.dir.json {
+            eprintln!("{line}");
+        } else {
+            println!("{line}");
         }
     }
+}
+
+/// Whether something is deleted with the step: the object itself, or what it has beyond the backup.
+fn removes(options: &RestoreConfig, step: &Step) -> bool {
+    match &step.change {
+        Change::Create(_) => false,
+        Change::Delete => true,
+        Change::Update(_, differences) => {
+            options.prune.iter().any(|kind| kind == step.kind.name)
+                && matches!(step.kind.form, Form::Export(_))
+                && differences.iter().any(|difference| difference.to.is_null())
+        }
+    }
+}
+
+/// A step of the plan, field by field.
+fn lines(step: &Step, whole: bool) -> Vec<String> {
+    let what = match step.part.beside {
+        "" => step.kind.name.to_owned(),
+        beside => format!("{} ({beside})", step.kind.name),
+    };
+    let mut lines = Vec::new();
+    match &step.change {
+        Change::Create(object) => {
+            lines.push(format!("+ {what} \"{}\"", step.name));
+            if whole {
+                let object = format!("{object:#}");
+                lines.extend(object.lines().map(|line| format!("    {line}")));
+            }
+        }
+        Change::Delete => lines.push(format!("- {what} \"{}\"", step.name)),
+        Change::Update(_, differences) => {
+            lines.push(format!("~ {what} \"{}\"", step.name));
+            if differences.is_empty() {
+                lines.push("    Zabbix converts it from an older version as it imports it".into());
+            }
+            lines.extend(differences.iter().map(|difference| {
+                let (from, to) = (shown(&difference.from), shown(&difference.to));
+                format!("    {}: {from} -> {to}", difference.field)
+            }));
+        }
+    }
+    lines
 }
 
 fn shown(value: &Value) -> String {

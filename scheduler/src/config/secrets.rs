@@ -56,7 +56,8 @@ const PAIRS: &[&str] = &["parameters", "headers"];
 
 static PRIVATE_KEY: LazyLock<Regex> =
     LazyLock::new(|| pattern("-----BEGIN [A-Z ]*PRIVATE KEY-----"));
-static MACRO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\{.*\}$"));
+// `Bearer {$TOKEN}` as well.
+static MACRO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\w+ )?\{.*\}$"));
 static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| pattern("^<.*>$"));
 static SPEAKING_NAME: LazyLock<Regex> =
     LazyLock::new(|| pattern("(?i)token|secret|passw|api_?key|authorization"));
@@ -118,7 +119,7 @@ pub fn fill_in(desired: &mut Value, observed: &Value) {
     fill_in_list("", desired, observed);
 }
 
-/// Gives pairs whose value was left out an empty one, without which Zabbix does not take them.
+/// Gives pairs whose value was left out another one, without which Zabbix does not take them: of headers no empty one.
 pub fn blank(object: &mut Value) {
     match object {
         Value::Object(fields) => {
@@ -128,7 +129,8 @@ pub fn blank(object: &mut Value) {
                 {
                     for pair in pairs.iter_mut().filter_map(Value::as_object_mut) {
                         if pair.len() == 1 && pair.contains_key("name") {
-                            pair.insert("value".to_owned(), Value::String(String::new()));
+                            let value = if field == "headers" { "missing" } else { "" };
+                            pair.insert("value".to_owned(), Value::String(value.to_owned()));
                         }
                     }
                 }
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_without_its_value_gets_an_empty_one() {
+    fn a_pair_without_its_value_gets_one_that_zabbix_takes() {
         let mut desired = host();
         leave_out(&mut desired);
         blank(&mut desired);
@@ -271,6 +273,20 @@ mod tests {
             desired["parameters"][0],
             json!({"name": "token", "value": ""})
         );
+        let mut headers = json!({"headers": [{"name": "Authorization", "value": "Bearer hidden"}]});
+        leave_out(&mut headers);
+        blank(&mut headers);
+        let header = json!({"name": "Authorization", "value": "missing"});
+        assert_eq!(headers["headers"], json!([header]));
+        assert_eq!(leave_out(&mut headers), ["headers[Authorization]/value"]);
+    }
+
+    #[test]
+    fn a_header_whose_token_is_a_macro_is_no_secret() {
+        let header = json!({"headers": [{"name": "Authorization", "value": "Bearer {$TOKEN}"}]});
+        let mut object = header.clone();
+        assert!(leave_out(&mut object).is_empty());
+        assert_eq!(object, header);
     }
 
     #[test]

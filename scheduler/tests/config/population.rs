@@ -94,15 +94,73 @@ impl Populate<'_> {
         } else {
             "template_groups"
         };
-        let templates: Vec<Value> = (0..count).map(|index| self.template(index)).collect();
-        for chunk in templates.chunks(10) {
-            let document = json!({
+        let mut templates: Vec<Value> = (0..count).map(|index| self.template(index)).collect();
+        templates.insert(0, self.template_of_the_found());
+        let mut named = vec![self.with_uuid(json!({"name": "Own templates"}), "group", 0)];
+        if self.version < Version::V7_0 {
+            // Where the host prototypes' hosts will be.
+            named.push(self.with_uuid(json!({"name": "Web servers/Frontend"}), "group", 1));
+        }
+        for (index, chunk) in templates.chunks(10).enumerate() {
+            let mut document = json!({
                 "version": self.version.to_string(),
-                groups: [self.with_uuid(json!({"name": "Own templates"}), "group", 0)],
+                groups: named,
                 "templates": chunk,
             });
+            if index == 0 {
+                document["triggers"] = json!([self.with_uuid(
+                    json!({"name": "either is too high", "expression": self.either_is_too_high()}),
+                    "trigger of the found",
+                    1
+                )]);
+            }
             self.import(&document);
         }
+    }
+
+    /// What discovered hosts are linked to. One of its triggers depends on one over two items, which exports keep apart.
+    fn template_of_the_found(&self) -> Value {
+        let name = "the found";
+        let value = |key: &str| self.expression(name, "last", key);
+        let item = |key: &str| {
+            self.with_uuid(
+                json!({"name": key, "type": "TRAP", "key": key, "delay": "0"}),
+                "item of the found",
+                usize::from(key.as_bytes()[0]),
+            )
+        };
+        let beans = self.with_uuid(
+            json!({"name": "beans", "type": "JMX", "key": "jmx[beans]", "delay": "1m", "value_type": "TEXT", "trends": "0", "username": "{$JMX.USER}", "password": "{$JMX.PASSWORD}", "jmx_endpoint": "service:jmx:rmi:///jndi/rmi://{HOST.CONN}:{HOST.PORT}/jmxrmi"}),
+            "item of the found",
+            0,
+        );
+        let mut a = item("a");
+        a["triggers"] = json!([self.with_uuid(
+            json!({
+                "expression": value("a") + ">1", "name": "one is high",
+                "dependencies": [{"name": "either is too high", "expression": self.either_is_too_high()}],
+            }),
+            "trigger of the found",
+            0
+        )]);
+        self.with_uuid(
+            json!({
+                "template": name, "name": name, "groups": [{"name": "Own templates"}],
+                "items": [a, item("b"), beans],
+                "macros": [{"macro": "{$HIGH}", "value": "9"}],
+            }),
+            "the found",
+            0,
+        )
+    }
+
+    fn either_is_too_high(&self) -> String {
+        let value = |key: &str| self.expression("the found", "last", key);
+        format!(
+            "{}>{{$HIGH:\"a\"}} or {}>{{$HIGH:\"b\"}}",
+            value("a"),
+            value("b")
+        )
     }
 
     fn template(&self, index: usize) -> Value {
@@ -114,7 +172,14 @@ impl Populate<'_> {
         let mut items: Vec<Value> = (0..10)
             .map(|number| item(&format!("own.value[{number}]"), number))
             .collect();
-        items[0]["preprocessing"] = self.preprocessing();
+        items[0]["preprocessing"] = self.preprocessing(&json!([
+            {"type": "MULTIPLIER", "parameters": ["8"]},
+            {"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": ["1h"]},
+        ]));
+        // The order of a step's parameters means something, and is not the alphabet's.
+        items[1]["preprocessing"] = self.preprocessing(&json!([
+            {"type": "REGEX", "parameters": ["used ([0-9]+)", "\\1"]},
+        ]));
         items[0]["triggers"] = json!([self.with_uuid(
             json!({
                 "expression": expression("last", "own.value[0]") + "=0",
@@ -127,7 +192,8 @@ impl Populate<'_> {
             0
         )]);
         items.push(self.with_uuid(
-            json!({"name": "page", "type": "HTTP_AGENT", "key": "page", "delay": "1m", "url": "http://{HOST.CONN}/", "value_type": "TEXT", "history": "1d", "trends": "0", "username": "u", "password": "item password", "authtype": "BASIC"}),
+            json!({"name": "page", "type": "HTTP_AGENT", "key": "page", "delay": "1m", "url": "http://{HOST.CONN}/", "value_type": "TEXT", "history": "1d", "trends": "0", "username": "u", "password": "item password", "authtype": "BASIC",
+                "headers": [{"name": "Authorization", "value": "Bearer {$SECRET}"}, {"name": "X-Api-Token", "value": "header token"}]}),
             &format!("{index} item"),
             50,
         ));
@@ -153,6 +219,10 @@ impl Populate<'_> {
                     "name": format!("{{#DISK}} of {index}"),
                     "graph_items": [{"color": "1A7C11", "item": {"host": name, "key": "disk.used[{#DISK}]"}}],
                 }), &format!("{index} prototype graph"), 0)],
+                "host_prototypes": [self.with_uuid(json!({
+                    "host": format!("{{#DISK}} of {index}"), "name": format!("{{#DISK}} of {index}"),
+                    "group_links": [{"group": {"name": "Web servers/Frontend"}}],
+                    "templates": [{"name": "the found"}]}), &format!("{index} host prototype"), 0)],
                 "overrides": [{"name": "no alarm", "step": "1",
                     "filter": {"conditions": [{"macro": "{#DISK}", "value": "sda", "formulaid": "A"}]},
                     "operations": [{"operationobject": "TRIGGER_PROTOTYPE", "operator": "LIKE", "value": "full", "discover": "NO_DISCOVER"}]}],
@@ -724,26 +794,25 @@ impl Populate<'_> {
         scripts[0]["scope"] == "1"
     }
 
-    fn preprocessing(&self) -> Value {
-        let type_of = |name: &str| json!(name);
-        json!([
-            {"type": type_of("MULTIPLIER"), "parameters": ["8"]},
-            {"type": type_of("DISCARD_UNCHANGED_HEARTBEAT"), "parameters": ["1h"]},
-        ])
-        .as_array()
-        .map(|steps| {
-            let steps = steps.iter().cloned().map(|mut step| {
-                if self.version == Version::V5_0 {
-                    step["params"] = step["parameters"][0].clone();
-                    if let Some(step) = step.as_object_mut() {
-                        step.remove("parameters");
+    /// Steps as an import of this version takes them.
+    fn preprocessing(&self, steps: &Value) -> Value {
+        steps
+            .as_array()
+            .map(|steps| {
+                let steps = steps.iter().cloned().map(|mut step| {
+                    if self.version == Version::V5_0 {
+                        let parameters = step["parameters"].as_array().into_iter().flatten();
+                        let parameters: Vec<&str> = parameters.filter_map(Value::as_str).collect();
+                        step["params"] = json!(parameters.join("\n"));
+                        if let Some(step) = step.as_object_mut() {
+                            step.remove("parameters");
+                        }
                     }
-                }
-                step
-            });
-            steps.collect()
-        })
-        .unwrap_or_default()
+                    step
+                });
+                steps.collect()
+            })
+            .unwrap_or_default()
     }
 
     fn expression(&self, host: &str, function: &str, key: &str) -> String {

@@ -1,0 +1,148 @@
+//! What goes when it is asked for, and that it is shown before it goes.
+
+use lab::Version;
+use serde_json::{Value, json};
+
+use crate::SMALL;
+use crate::command::{backup, scheduler, stderr, text};
+use crate::population::populate;
+use crate::proxy::{Proxy, Verdict};
+use crate::round_trip::{nothing_to_do, same_folders};
+use crate::server::Server;
+
+#[test]
+fn prune_takes_what_the_backup_does_not_have_and_nothing_else() {
+    let server = Server::start(Version::V7_0);
+    server.strip();
+    populate(server.api(), Version::V7_0, SMALL);
+    let dirs = tempfile::tempdir().expect("a folder");
+    let (first, second) = (dirs.path().join("first"), dirs.path().join("second"));
+    backup(server.address(), &first, &[]);
+
+    let call = |method: &str, params: Value| {
+        let answer = server.api().call(method, params);
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    };
+    let found = call("template.get", json!({"filter": {"host": "template 00"}}));
+    call(
+        "item.create",
+        json!({"name": "extra", "key_": "extra.item", "type": "2", "value_type": "3", "hostid": found[0]["templateid"]}),
+    );
+    call(
+        "script.create",
+        json!({"name": "extra script", "type": "0", "scope": "2", "command": "true", "execute_on": "2"}),
+    );
+    call(
+        "usermacro.createglobal",
+        json!({"macro": "{$EXTRA}", "value": "1"}),
+    );
+    nothing_to_do(server.address(), &first);
+
+    let run = |more: &[&str]| {
+        let mut arguments = vec!["restore_config", "--config-dir", text(&first)];
+        arguments.extend(more);
+        let output = scheduler(server.address(), &arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        output
+    };
+    let pruned = ["--prune", "template", "--prune", "script"];
+    let planned = run(&[&pruned[..], &["--dry-run"]].concat()).stdout;
+    let shown = String::from_utf8(planned.clone()).expect("text");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 3, "{shown}");
+    assert_eq!(lines[0], "~ template \"template 00\"");
+    assert!(
+        lines[1].contains("items[extra.item]") && lines[1].ends_with("-> nothing"),
+        "{shown}"
+    );
+    assert_eq!(lines[2], "- script \"extra script\"");
+
+    assert_eq!(run(&pruned).stdout, planned, "what goes is what was shown");
+    let macros = call(
+        "usermacro.get",
+        json!({"globalmacro": true, "filter": {"macro": "{$EXTRA}"}}),
+    );
+    assert_eq!(macros.as_array().map(Vec::len), Some(1), "it was not asked");
+    // The answer stays one object, with what goes beside it.
+    let output = run(&["--prune", "macro", "--json"]);
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(answer["delete"], 1, "{answer:#}");
+    assert!(stderr(&output).contains("- macro \"{$EXTRA}\""));
+    backup(server.address(), &second, &[]);
+    same_folders(&first, &second);
+
+    let unknown = scheduler(
+        server.address(),
+        &[
+            "restore_config",
+            "--config-dir",
+            text(&first),
+            "--prune",
+            "hots",
+        ],
+    );
+    assert_eq!(unknown.status.code(), Some(64));
+    assert!(stderr(&unknown).contains("known are proxy_group, "));
+}
+
+#[test]
+fn force_templates_shows_the_templates_then_deletes_them_and_brings_back_those_of_the_backup() {
+    let server = Server::start(Version::V6_0);
+    server.strip();
+    populate(server.api(), Version::V6_0, SMALL);
+    let dirs = tempfile::tempdir().expect("a folder");
+    let (first, second) = (dirs.path().join("first"), dirs.path().join("second"));
+    backup(server.address(), &first, &[]);
+    let group = server
+        .api()
+        .call(
+            "hostgroup.get",
+            json!({"filter": {"name": "Own templates"}}),
+        )
+        .expect("the group");
+    server
+        .api()
+        .call(
+            "template.create",
+            json!({"host": "extra template", "groups": [{"groupid": group[0]["groupid"]}]}),
+        )
+        .expect("a template");
+    let before = items(&server);
+
+    let force = [
+        "restore_config",
+        "--config-dir",
+        text(&first),
+        "--force-templates",
+    ];
+    let templates = ["extra template", "template 00", "template 01", "the found"];
+    let expected = templates.map(|name| format!("- template \"{name}\""));
+    // A server that does nothing any more: what goes was shown all the same.
+    let mute = Proxy::start(server.address(), false, Box::new(|_| Verdict::BadGateway));
+    let output = scheduler(mute.address(), &force);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(items(&server), before, "nothing went");
+
+    let output = scheduler(server.address(), &force);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+    let after = items(&server);
+    assert!(
+        after.iter().all(|id| !before.contains(id)),
+        "the templates' items are new ones"
+    );
+    backup(server.address(), &second, &[]);
+    same_folders(&first, &second);
+    nothing_to_do(server.address(), &first);
+}
+
+/// The ids of the items of the server's first own template.
+fn items(server: &Server) -> Vec<String> {
+    let items = server.sql(
+        "SELECT itemid FROM items JOIN hosts USING (hostid) WHERE host = 'template 00' ORDER BY itemid",
+    );
+    items.lines().map(str::to_owned).collect()
+}
