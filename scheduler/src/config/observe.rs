@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::interfaces;
 use super::kind::{Export, Form, Kind};
 use super::kinds::{self, KINDS};
 use super::names::{self, Names};
 use super::normal::{self, normalise};
+use super::numbers;
 use super::progress::Progress;
 use super::snapshot::{Part, Snapshot, name_beside};
 use super::target::Target;
@@ -174,7 +174,7 @@ pub fn take_document(
 ) {
     let section = (export.section)(snapshot.version);
     for mut object in elements(document, section) {
-        interfaces::renumber(&mut object);
+        numbers::renumber(&mut object);
         normal::sort(&mut object);
         let name = object[export.key].as_str().unwrap_or_default().to_owned();
         snapshot.insert(kind.part(), name, object);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use lab::Version;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::SMALL;
 use crate::command::{backup, restore, scheduler, stderr, text};
@@ -110,9 +110,7 @@ pub fn same_folders(first: &Path, second: &Path) {
     );
     for (name, content) in &first {
         if content != &second[name] {
-            let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-            let (ours, theirs) = (parse(content), parse(&second[name]));
-            panic!("{name} differs: {}", differing_lines(&ours, &theirs));
+            panic!("{name} differs {}", differing_lines(content, &second[name]));
         }
     }
 }
@@ -137,12 +135,19 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
     files
 }
 
-fn differing_lines(ours: &Value, theirs: &Value) -> String {
-    let (ours, theirs) = (format!("{ours:#}"), format!("{theirs:#}"));
-    let pairs = ours.lines().zip(theirs.lines()).enumerate();
-    pairs
-        .filter(|(_, (ours, theirs))| ours != theirs)
-        .take(10)
-        .map(|(line, (ours, theirs))| format!("\n{line}: {ours}  !=  {theirs}"))
-        .collect()
+/// The lines from the first one that differs.
+fn differing_lines(ours: &str, theirs: &str) -> String {
+    let same = ours
+        .lines()
+        .zip(theirs.lines())
+        .take_while(|(ours, theirs)| ours == theirs)
+        .count();
+    let from = |text: &str| {
+        text.lines()
+            .skip(same)
+            .take(10)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    format!("from line {same}:\n{}\n!=\n{}", from(ours), from(theirs))
 }

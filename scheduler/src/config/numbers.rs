@@ -1,4 +1,5 @@
-//! A host's interfaces, numbered by what they are: Zabbix numbers them in the order in which they were made.
+//! Numbers by which parts of an exported object refer to each other, given anew: Zabbix numbers a host's interfaces in the
+//! order in which they were made, and a map's elements by their ids.
 
 use std::collections::HashMap;
 
@@ -6,8 +7,38 @@ use serde_json::Value;
 
 const NUMBER: &str = "interface_ref";
 
+/// Gives new numbers to whatever the object numbers.
+pub fn renumber(object: &mut Value) {
+    interfaces(object);
+    elements(object);
+}
+
+/// Numbers the map's elements in their order, and its links by them.
+fn elements(map: &mut Value) {
+    let mut numbers = HashMap::new();
+    for (index, element) in list(map, "selements").enumerate() {
+        let number = Value::from((index + 1).to_string());
+        let old = std::mem::replace(&mut element["selementid"], number.clone());
+        numbers.insert(old.to_string(), number);
+    }
+    for link in list(map, "links") {
+        for end in ["selementid1", "selementid2"] {
+            if let Some(number) = numbers.get(&link[end].to_string()) {
+                link[end] = number.clone();
+            }
+        }
+    }
+}
+
+fn list<'a>(object: &'a mut Value, field: &str) -> impl Iterator<Item = &'a mut Value> {
+    let list = object.get_mut(field).and_then(Value::as_array_mut);
+    list.into_iter()
+        .flatten()
+        .filter(|element| element.is_object())
+}
+
 /// Sorts the host's interfaces and numbers them anew, in its items too.
-pub fn renumber(host: &mut Value) {
+fn interfaces(host: &mut Value) {
     let Some(Value::Array(interfaces)) = host.get_mut("interfaces") else {
         return;
     };
@@ -64,6 +95,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn elements_of_a_map_are_not_numbered_by_their_ids() {
+        let map = |first: &str, second: &str| {
+            let mut map = json!({
+                "selements": [{"label": "a", "selementid": first}, {"label": "b", "selementid": second}],
+                "links": [{"selementid1": second, "selementid2": first}],
+            });
+            renumber(&mut map);
+            map
+        };
+        assert_eq!(map("7", "12"), map("1", "2"));
+        assert_eq!(map("7", "12")["links"][0]["selementid1"], "2");
+    }
 
     #[test]
     fn interfaces_made_in_another_order_get_the_same_numbers() {
