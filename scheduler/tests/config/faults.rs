@@ -1,11 +1,14 @@
 //! What goes wrong ends in one clear sentence and exit code 1, with nothing changed on the server.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use lab::Version;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::SMALL;
 use crate::command::{backup, command, restore, stderr, text};
@@ -51,6 +54,10 @@ fn faults_change_nothing_and_say_what_to_do() {
     let output = run(&tls, &good, &[]);
     refused(&output, &["cannot reach the Zabbix API", "certificate"]);
 
+    let own = SelfSigned::start(dirs.path());
+    let output = run(&own.address, &good, &[]);
+    refused(&output, &["cannot reach the Zabbix API", "certificate"]);
+
     server.api().call("user.create", json!({"username": "limited", "passwd": "Long-enough-7", "roleid": "2", "usrgrps": [{"usrgrpid": "8"}]})).expect("a user");
     let output = run(
         server.address(),
@@ -63,6 +70,25 @@ fn faults_change_nothing_and_say_what_to_do() {
     refused(&output, &["no super admin"]);
     server.sql("DELETE FROM users_groups WHERE userid IN (SELECT userid FROM users WHERE username = 'limited')");
     server.sql("DELETE FROM sessions WHERE userid IN (SELECT userid FROM users WHERE username = 'limited'); DELETE FROM users WHERE username = 'limited'");
+
+    // A super admin whose role forbids one of the methods.
+    let call = |method: &str, params: Value| server.api().call(method, params).expect("an answer");
+    let role = call(
+        "role.create",
+        json!({"name": "half", "type": "3", "rules": {"api.access": "1", "api.mode": "0", "api": ["hostgroup.get"]}}),
+    );
+    let user = call(
+        "user.create",
+        json!({"username": "half", "passwd": "Long-enough-7", "roleid": role["roleids"][0], "usrgrps": [{"usrgrpid": "7"}]}),
+    );
+    let output = run(
+        server.address(),
+        &good,
+        &[("ZBX_API_USER", "half"), ("ZBX_API_PASS", "Long-enough-7")],
+    );
+    refused(&output, &["hostgroup.get", "No permissions"]);
+    call("user.delete", user["userids"].clone());
+    call("role.delete", role["roleids"].clone());
 
     let cut = copy("cut");
     let hosts = fs::read(cut.join("hosts.json")).expect("a file");
@@ -126,6 +152,51 @@ fn faults_change_nothing_and_say_what_to_do() {
         "{answer:#}"
     );
     assert!(answer["create"].as_u64() > Some(30), "{answer:#}");
+}
+
+/// A web server whose certificate nobody vouches for.
+struct SelfSigned {
+    address: String,
+    server: Child,
+}
+
+impl SelfSigned {
+    fn start(dir: &Path) -> Self {
+        let (key, certificate) = (dir.join("key.pem"), dir.join("certificate.pem"));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a key");
+        fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        fs::write(&certificate, made.cert.pem()).expect("a file");
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        let server = Command::new("openssl")
+            .args(["s_server", "-quiet", "-www", "-accept", &port.to_string()])
+            .args(["-key", text(&key), "-cert", text(&certificate)])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl starts");
+        let listens = || TcpStream::connect(("localhost", port)).is_ok();
+        assert!(
+            (0..100).any(|_| listens() || {
+                thread::sleep(Duration::from_millis(100));
+                false
+            }),
+            "openssl does not listen"
+        );
+        Self {
+            address: format!("https://localhost:{port}/"),
+            server,
+        }
+    }
+}
+
+impl Drop for SelfSigned {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
 }
 
 fn refused(output: &Output, parts: &[&str]) {
