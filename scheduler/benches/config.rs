@@ -31,7 +31,6 @@ fn main() {
     let python = python();
     let server = Server::start(Version::V6_0);
     populate(server.api(), Version::V6_0, size);
-    server.save("full");
 
     // Each is warmed up by the one before: the database's cache is the same for all but the first, which is not counted.
     bare(&server);
