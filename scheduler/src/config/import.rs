@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::kind::Export;
 use super::kinds;
+use super::numbers;
 use super::snapshot::{Part, Snapshot};
 use crate::zabbix::{Request, Version};
 
@@ -25,13 +26,6 @@ pub fn request(
     };
     let mut sections = Map::new();
     sections.insert("version".into(), json!(documents.version.to_string()));
-    sections.insert(section.to_owned(), json!(objects));
-    for (section, object) in beside {
-        let section = sections.entry(*section).or_insert_with(|| json!([]));
-        if let Value::Array(objects) = section {
-            objects.push((*object).clone());
-        }
-    }
     // Value maps became parts of templates and hosts: an older document brings them along.
     if documents.version < Version(5, 4, 0)
         && version >= Version(5, 4, 0)
@@ -86,6 +80,17 @@ pub fn request(
             .filter(|(name, _)| text.contains(&json!({"name": name}).to_string()));
         let used: Vec<&Value> = used.map(|(_, image)| image).collect();
         sections.insert("images".into(), json!(used));
+    }
+    let mut objects = objects.to_vec();
+    if part.kind == "map" {
+        numbers::through(&mut objects);
+    }
+    sections.insert(section.to_owned(), Value::Array(objects));
+    for (section, object) in beside {
+        let section = sections.entry(*section).or_insert_with(|| json!([]));
+        if let Value::Array(objects) = section {
+            objects.push((*object).clone());
+        }
     }
     let source = json!({"zabbix_export": sections}).to_string();
     Request::new(

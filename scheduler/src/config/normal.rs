@@ -50,7 +50,6 @@ const ORDERED: &[&str] = &[
     "step",
     "overrides",
     "pages",
-    "graph_items",
     "mappings",
     "headers",
     "query_fields",
@@ -137,6 +136,11 @@ pub fn sort(value: &mut Value) {
             for (field, inner) in fields {
                 sort(inner);
                 if let Value::Array(elements) = inner
+                    && field == "graph_items"
+                {
+                    // Zabbix answers those with the same number in any order.
+                    elements.sort_by_cached_key(|item| (sort_order(item), item.to_string()));
+                } else if let Value::Array(elements) = inner
                     && !ORDERED.contains(&field.as_str())
                     && !(ORDERED_TEXTS.contains(&field.as_str())
                         && elements.iter().all(Value::is_string))
@@ -148,6 +152,14 @@ pub fn sort(value: &mut Value) {
         Value::Array(elements) => elements.iter_mut().for_each(sort),
         _ => {}
     }
+}
+
+/// The place of an item in its graph; 0 is left out of an export.
+fn sort_order(graph_item: &Value) -> u32 {
+    let number = graph_item.get("sortorder").and_then(Value::as_str);
+    number
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default()
 }
 
 /// What tells an element of a set from the others, as people read it.
@@ -264,5 +276,21 @@ mod tests {
             webhook,
             json!({"parameters": [{"name": "a"}, {"name": "b"}]})
         );
+    }
+    #[test]
+    fn items_of_a_graph_are_in_the_order_of_their_numbers() {
+        let item = |order: Option<&str>, key: &str| match order {
+            Some(order) => json!({"sortorder": order, "item": {"key": key}}),
+            None => json!({"item": {"key": key}}),
+        };
+        let (a, b, c, d) = (
+            item(None, "z"),
+            item(Some("1"), "b"),
+            item(Some("1"), "c"),
+            item(Some("10"), "a"),
+        );
+        let mut graph = json!({"graph_items": [d, c, b, a]});
+        sort(&mut graph);
+        assert_eq!(graph, json!({"graph_items": [a, b, c, d]}));
     }
 }

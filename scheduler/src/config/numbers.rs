@@ -10,14 +10,20 @@ const NUMBER: &str = "interface_ref";
 /// Gives new numbers to whatever the object numbers.
 pub fn renumber(object: &mut Value) {
     interfaces(object);
-    elements(object);
+    elements(object, 1);
 }
 
-/// Numbers the map's elements in their order, and its links by them.
-fn elements(map: &mut Value) {
+/// Numbers the elements of maps through: one import takes all its elements and links together, so that a link would end at
+/// another map's element with the same number (`CMap::update` of 5.0 to 7.0).
+pub fn through(maps: &mut [Value]) {
+    maps.iter_mut().fold(1, |first, map| elements(map, first));
+}
+
+/// Numbers the map's elements in their order, and its links by them; answers with the number after the last.
+fn elements(map: &mut Value, first: usize) -> usize {
     let mut numbers = HashMap::new();
-    for (index, element) in list(map, "selements").enumerate() {
-        let number = Value::from((index + 1).to_string());
+    for (number, element) in (first..).zip(list(map, "selements")) {
+        let number = Value::from(number.to_string());
         let old = std::mem::replace(&mut element["selementid"], number.clone());
         numbers.insert(old.to_string(), number);
     }
@@ -28,6 +34,7 @@ fn elements(map: &mut Value) {
             }
         }
     }
+    first + numbers.len()
 }
 
 fn list<'a>(object: &'a mut Value, field: &str) -> impl Iterator<Item = &'a mut Value> {
@@ -108,6 +115,22 @@ mod tests {
         };
         assert_eq!(map("7", "12"), map("1", "2"));
         assert_eq!(map("7", "12")["links"][0]["selementid1"], "2");
+    }
+
+    #[test]
+    fn no_two_elements_of_the_maps_of_an_import_have_one_number() {
+        let map = json!({
+            "selements": [{"label": "a", "selementid": "1"}, {"label": "b", "selementid": "2"}],
+            "links": [{"selementid1": "1", "selementid2": "2"}],
+        });
+        let mut maps = [map.clone(), json!({}), map];
+        through(&mut maps);
+        assert_eq!(maps[0]["links"][0]["selementid2"], "2");
+        assert_eq!(maps[2]["selements"][1]["selementid"], "4");
+        assert_eq!(
+            maps[2]["links"][0],
+            json!({"selementid1": "3", "selementid2": "4"})
+        );
     }
 
     #[test]
