@@ -34,10 +34,14 @@ fn main() {
 
     // Each is warmed up by the one before: the database's cache is the same for all but the first, which is not counted.
     bare(&server);
+    eprintln!("the server is ready");
     let by_hand = best(|| bare(&server));
     let original_backup = best(|| run(original(&python, "backup", &server, &theirs)));
     let backup = best(|| run(scheduler("backup_config", &server, &ours)));
 
+    eprintln!(
+        "backed up: bare {by_hand:.2?}, the original's way {original_backup:.2?}, backup_config {backup:.2?}"
+    );
     server.load("stock");
     server.strip();
     let restore_original = run(original(&python, "restore", &server, &theirs));

@@ -58,7 +58,7 @@ impl ServiceHost {
         });
         let by_name = json!({"output": ["hostid", "host"], "filter": {"host": [component]}});
         let requests = [by_alias, by_name].map(|params| Request::new("host.get", params));
-        let mut answers = client.call_all(&requests, &|| {}).await.into_iter();
+        let mut answers = client.call_all(&requests).await.into_iter();
         let mut next = || answers.next().unwrap_or(Ok(Value::Null)).map(rows);
         // The search finds parts of aliases too.
         let aliased: Vec<Value> = next()?
@@ -159,7 +159,7 @@ pub async fn macros(client: &Client, host: Option<&ServiceHost>) -> Result<Macro
         requests.push(Request::new("usermacro.get", own));
     }
     let mut answers = Vec::new();
-    for answer in client.call_all(&requests, &|| {}).await {
+    for answer in client.call_all(&requests).await {
         answers.extend(rows(answer?));
     }
     // Of one level the lowest id wins, as it does in Zabbix.

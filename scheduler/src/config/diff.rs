@@ -1,11 +1,12 @@
 //! What differs between two objects, field by field.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::normal::label;
+use super::secrets;
 
-/// A field that differs.
+/// A field that differs. It is to be shown: there is no secret in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
     /// Where: `items[agent.ping]/delay`.
@@ -149,10 +150,25 @@ fn compare(place: &str, desired: &Value, observed: &Value, found: &mut Vec<Diffe
                     "" => field.clone(),
                     place => format!("{place}/{field}"),
                 };
-                let part = |object: &serde_json::Map<String, Value>| {
-                    object.get(field).cloned().unwrap_or(Value::Null)
-                };
-                compare(&place, &part(ours), &part(theirs), found);
+                let part =
+                    |object: &Map<String, Value>| object.get(field).cloned().unwrap_or(Value::Null);
+                let (mut our_part, mut their_part) = (part(ours), part(theirs));
+                if our_part == their_part {
+                    continue;
+                }
+                if [ours, theirs]
+                    .iter()
+                    .any(|fields| secrets::is_secret(secrets::list_around(&place), fields, field))
+                {
+                    for part in [&mut our_part, &mut their_part] {
+                        if !part.is_null() {
+                            *part = json!("a secret");
+                        }
+                    }
+                    found.push(difference(&place, &our_part, &their_part));
+                } else {
+                    compare(&place, &our_part, &their_part, found);
+                }
             }
         }
         (Value::Array(ours), Value::Array(theirs)) => {
@@ -196,10 +212,15 @@ fn compare(place: &str, desired: &Value, observed: &Value, found: &mut Vec<Diffe
 }
 
 fn difference(place: &str, desired: &Value, observed: &Value) -> Difference {
+    let shown = |value: &Value| {
+        let mut value = value.clone();
+        secrets::leave_out_of_part(&mut value, place);
+        value
+    };
     Difference {
         field: place.to_owned(),
-        from: observed.clone(),
-        to: desired.clone(),
+        from: shown(observed),
+        to: shown(desired),
     }
 }
 
@@ -223,6 +244,32 @@ mod tests {
             ["items[a]/delay", "items[b]", "items[c]", "status"]
         );
         assert!(fields(&desired, &desired).is_empty());
+    }
+
+    #[test]
+    fn a_difference_shows_no_secret() {
+        let object = |secret: &str, more: Value| {
+            json!({"host": "h", "ipmi_password": secret, "items": [
+                {"key": "a", "password": secret, "headers": [{"name": "Authorization", "value": secret}]}, more]})
+        };
+        let ours = object("ours", json!({"key": "b", "password": "ours"}));
+        let theirs = object(
+            "theirs",
+            json!({"key": "c", "parameters": [{"name": "token", "value": "theirs"}]}),
+        );
+        let found = differences(&ours, &theirs);
+        let text = json!(found).to_string();
+        assert!(!text.contains("ours") && !text.contains("theirs"), "{text}");
+        assert_eq!(
+            fields(&ours, &theirs),
+            [
+                "ipmi_password",
+                "items[a]/headers[Authorization]/value",
+                "items[a]/password",
+                "items[b]",
+                "items[c]"
+            ]
+        );
     }
 
     #[test]

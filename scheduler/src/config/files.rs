@@ -1,13 +1,16 @@
 //! Between a snapshot and the files of a backup.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::folder::{self, Files};
 use super::kind::{Form, Kind};
 use super::kinds::KINDS;
 use super::legacy;
-use super::observe::take_document;
+use super::observe::document_objects;
 use super::secrets::Missing;
 use super::snapshot::{Objects, Part, Snapshot};
 use crate::zabbix::Version;
@@ -59,10 +62,7 @@ pub fn to_files(snapshot: &Snapshot, missing: &[Missing], split: bool) -> Files 
                         beside => format!("{}/{beside}", kind.file),
                     };
                     let content = document(snapshot.version, kind, &[(part, &one)]);
-                    files.insert(
-                        format!("{folder}/{}.json", file_name(name)),
-                        pretty(&content),
-                    );
+                    files.insert(format!("{folder}/{}.json", file_name(name)), content);
                 }
             }
         }
@@ -71,7 +71,7 @@ pub fn to_files(snapshot: &Snapshot, missing: &[Missing], split: bool) -> Files 
         // A kind without objects has a file all the same: it says that there are none, rather than that nobody asked.
         if !whole.is_empty() && (!split || is_empty) {
             let content = document(snapshot.version, kind, &whole);
-            files.insert(format!("{}.json", kind.file), pretty(&content));
+            files.insert(format!("{}.json", kind.file), content);
         }
     }
     let about = json!({"zabbix": snapshot.version.to_string()});
@@ -109,7 +109,8 @@ pub fn from_files(files: &Files) -> Result<(Snapshot, Vec<String>), Error> {
                     .get_mut("zabbix_export")
                     .filter(|document| document.is_object())
                     .ok_or_else(|| Error::Shape((*file).to_owned()))?;
-                take_document(&mut snapshot, kind, export, document);
+                let version = snapshot.version;
+                snapshot.extend(document_objects(kind, export, version, document));
             }
             _ => {
                 for object in objects(file, value)? {
@@ -130,8 +131,11 @@ pub fn from_files(files: &Files) -> Result<(Snapshot, Vec<String>), Error> {
 }
 
 /// JSON as it lies in files: sorted, two spaces, a newline at the end.
-pub fn pretty(value: &Value) -> Vec<u8> {
-    format!("{value:#}\n").into_bytes()
+pub fn pretty(value: &impl Serialize) -> Vec<u8> {
+    // Only maps whose keys are no texts cannot be written, and these have texts.
+    let mut text = serde_json::to_vec_pretty(value).expect("keys are texts");
+    text.push(b'\n');
+    text
 }
 
 fn parts<'a>(snapshot: &'a Snapshot, kind: &Kind) -> Vec<(Part, &'a Objects)> {
@@ -141,40 +145,45 @@ fn parts<'a>(snapshot: &'a Snapshot, kind: &Kind) -> Vec<(Part, &'a Objects)> {
         .collect()
 }
 
+/// A section of an export.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Section<'a> {
+    Version(String),
+    Objects(Vec<&'a Value>),
+}
+
 /// One file: an export as Zabbix's own import takes it, a list, or one setting.
-fn document(version: Version, kind: &Kind, parts: &[(Part, &Objects)]) -> Value {
-    let listed = |objects: &Objects| Value::Array(objects.values().cloned().collect());
+fn document(version: Version, kind: &Kind, parts: &[(Part, &Objects)]) -> Vec<u8> {
     match &kind.form {
         Form::Export(export) => {
-            let mut sections = Map::new();
-            sections.insert("version".into(), json!(version.to_string()));
+            let mut sections = BTreeMap::from([("version", Section::Version(version.to_string()))]);
             for (part, objects) in parts {
                 let section = match part.beside {
                     "" => (export.section)(version),
                     beside => beside,
                 };
                 if part.beside.is_empty() || !objects.is_empty() {
-                    sections.insert(section.to_owned(), listed(objects));
+                    sections.insert(section, Section::Objects(objects.values().collect()));
                 }
             }
-            json!({"zabbix_export": sections})
+            pretty(&BTreeMap::from([("zabbix_export", sections)]))
         }
-        Form::Setting(_) => parts
-            .first()
-            .and_then(|(_, objects)| objects.values().next().cloned())
-            .unwrap_or(Value::Null),
+        Form::Setting(_) => {
+            let setting = parts.first();
+            pretty(&setting.and_then(|(_, objects)| objects.values().next()))
+        }
         Form::Objects(_) | Form::Aspect(_) => {
             // Its name is the object's own, unless it needed more to be told apart.
             let named = parts.iter().flat_map(|(_, objects)| objects.iter());
-            named
-                .map(|(name, object)| {
-                    let mut object = object.clone();
-                    if name != &self::name(kind, &object, version) {
-                        object["$name"] = json!(name);
-                    }
-                    object
-                })
-                .collect()
+            let objects = named.map(|(name, object)| {
+                let mut object = object.clone();
+                if name != &self::name(kind, &object, version) {
+                    object["$name"] = json!(name);
+                }
+                object
+            });
+            pretty(&objects.collect::<Vec<_>>())
         }
     }
 }

@@ -124,7 +124,7 @@ pub async fn list(client: &Client, targets: &[&'static Target]) -> Result<Names,
         .map(|target| target.by_ids(version, None))
         .collect();
     let mut names = Names::default();
-    for (target, answer) in targets.iter().zip(client.call_all(&requests, &|| {}).await) {
+    for (target, answer) in targets.iter().zip(client.call_all(&requests).await) {
         names.learn(target, &answer?, version);
     }
     Ok(names)

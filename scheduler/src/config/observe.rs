@@ -42,6 +42,14 @@ struct Job {
     request: Request,
 }
 
+/// What was made of an answer.
+enum Taken {
+    /// The objects of an export.
+    Exported(Vec<(Part, String, Value)>),
+    /// Whatever else was asked for.
+    Answer(Value),
+}
+
 /// Reads the kinds that `wanted` picks.
 pub async fn observe(
     client: &Client,
@@ -62,27 +70,34 @@ pub async fn observe(
     let progress = Progress::new("reading", jobs.len() + withheld.len());
     let requests = jobs.iter().map(|job| &job.request).chain(&withheld);
     let requests: Vec<Request> = requests.cloned().collect();
-    let mut answers = client.call_all(&requests, &|| progress.advance()).await;
+    let take = |index: usize, answer: Result<Value, zabbix::Error>| {
+        progress.advance();
+        let answer = answer?;
+        match jobs.get(index).map(|job| (job.kind, &job.kind.form)) {
+            Some((kind, Form::Export(export))) => exported(kind, export, version, answer),
+            _ => Ok(Taken::Answer(answer)),
+        }
+    };
+    let taken = client.call_each(&requests, &take).await;
     progress.finish();
-    let secrets = answers.split_off(jobs.len());
     let mut snapshot = Snapshot::new(version);
     for part in kinds.iter().flat_map(|kind| kind.parts()) {
         snapshot.parts.entry(part).or_default();
     }
     let mut objects: Vec<(&'static Kind, Value)> = Vec::new();
-    for (job, answer) in jobs.iter().zip(answers) {
-        match &job.kind.form {
-            Form::Export(export) => take_export(&mut snapshot, job.kind, export, answer?)?,
-            _ => match answer? {
-                Value::Array(answers) => {
-                    objects.extend(answers.into_iter().map(|object| (job.kind, object)));
-                }
-                setting => objects.push((job.kind, setting)),
-            },
+    let mut secrets = Vec::new();
+    for (index, taken) in taken.into_iter().enumerate() {
+        match (taken?, jobs.get(index)) {
+            (Taken::Exported(exported), _) => snapshot.extend(exported),
+            (Taken::Answer(Value::Array(answers)), Some(job)) => {
+                objects.extend(answers.into_iter().map(|object| (job.kind, object)));
+            }
+            (Taken::Answer(setting), Some(job)) => objects.push((job.kind, setting)),
+            (Taken::Answer(answer), None) => secrets.push(answer),
         }
     }
     for (request, answer) in withheld.iter().zip(secrets) {
-        withheld::fill(&mut snapshot, request, &answer?);
+        withheld::fill(&mut snapshot, request, &answer);
     }
     names::look_up_ids(client, &mut names, &mut objects).await?;
     let mut dangling = Vec::new();
@@ -146,38 +161,45 @@ fn jobs(kind: &'static Kind, names: &Names, version: Version) -> Vec<Job> {
     }
 }
 
-fn take_export(
-    snapshot: &mut Snapshot,
+fn exported(
     kind: &'static Kind,
     export: &Export,
+    version: Version,
     answer: Value,
-) -> Result<(), Error> {
+) -> Result<Taken, Error> {
     let wrong = || Error::NotAnExport(kind.name);
     if let Value::Array(images) = answer {
-        let mut document = json!({(export.section)(snapshot.version): images.into_iter().map(image).collect::<Vec<_>>()});
-        take_document(snapshot, kind, export, &mut document);
-        return Ok(());
+        let section = (export.section)(version.branch());
+        let images: Vec<Value> = images.into_iter().map(image).collect();
+        let mut document = json!({section: images});
+        return Ok(Taken::Exported(document_objects(
+            kind,
+            export,
+            version,
+            &mut document,
+        )));
     }
     let text = answer.as_str().ok_or_else(wrong)?;
     let mut document: Value = serde_json::from_str(text).map_err(|_| wrong())?;
     let document = document.get_mut("zabbix_export").ok_or_else(wrong)?;
-    take_document(snapshot, kind, export, document);
-    Ok(())
+    Ok(Taken::Exported(document_objects(
+        kind, export, version, document,
+    )))
 }
 
-/// Takes the sections that belong to `kind` out of an export.
-pub fn take_document(
-    snapshot: &mut Snapshot,
+/// Takes the sections that belong to `kind` out of an export of this version.
+pub fn document_objects(
     kind: &'static Kind,
     export: &Export,
+    version: Version,
     document: &mut Value,
-) {
-    let section = (export.section)(snapshot.version);
-    for mut object in elements(document, section) {
+) -> Vec<(Part, String, Value)> {
+    let mut objects = Vec::new();
+    for mut object in elements(document, (export.section)(version.branch())) {
         numbers::renumber(&mut object);
         normal::sort(&mut object);
         let name = object[export.key].as_str().unwrap_or_default().to_owned();
-        snapshot.insert(kind.part(), name, object);
+        objects.push((kind.part(), name, object));
     }
     for beside in export.beside {
         for mut object in elements(document, beside) {
@@ -186,9 +208,10 @@ pub fn take_document(
                 kind: kind.name,
                 beside,
             };
-            snapshot.insert(part, name_beside(&object), object);
+            objects.push((part, name_beside(&object), object));
         }
     }
+    objects
 }
 
 /// An image of image.get as an export holds it.

@@ -302,6 +302,8 @@ fn lines(step: &Step, whole: bool) -> Vec<String> {
         Change::Create(object) => {
             lines.push(format!("+ {what} \"{}\"", step.name));
             if whole {
+                let mut object = object.clone();
+                super::secrets::leave_out(&mut object);
                 let object = format!("{object:#}");
                 lines.extend(object.lines().map(|line| format!("    {line}")));
             }
@@ -325,7 +327,5 @@ fn shown(value: &Value) -> String {
     if value.is_null() {
         return "nothing".to_owned();
     }
-    let mut value = value.clone();
-    super::secrets::leave_out(&mut value);
     value.to_string()
 }

@@ -69,20 +69,20 @@ fn pattern(text: &str) -> Regex {
 
 /// Takes the secrets out of an object and tells where they were.
 pub fn leave_out(object: &mut Value) -> Vec<String> {
+    leave_out_of_part(object, "")
+}
+
+/// The same for a part of an object, which lies at `place`.
+pub fn leave_out_of_part(part: &mut Value, place: &str) -> Vec<String> {
     let mut found = Vec::new();
-    walk(object, "", &mut |fields, field, place| {
-        let Some(value) = fields.get(field).and_then(Value::as_str) else {
-            return;
-        };
-        let list = place.rsplit_once('[').map_or("", |(list, _)| list);
-        let list = list.rsplit('/').next().unwrap_or_default();
-        if !is_secret(list, fields, field, value) {
-            return;
+    walk(part, place, &mut |fields, place| {
+        let list = list_around(place);
+        let secrets = fields.keys().filter(|field| is_secret(list, fields, field));
+        for field in secrets.cloned().collect::<Vec<_>>() {
+            if fields.remove(&field).is_some_and(|secret| secret != "") {
+                found.push(inside(place, &field));
+            }
         }
-        if !value.is_empty() {
-            found.push(place.to_owned());
-        }
-        fields.remove(field);
     });
     found
 }
@@ -90,23 +90,13 @@ pub fn leave_out(object: &mut Value) -> Vec<String> {
 /// Tells where an object has a secret that the API keeps to itself.
 pub fn unreadable(object: &mut Value) -> Vec<String> {
     let mut found = Vec::new();
-    walk(object, "", &mut |fields, field, place| {
-        let is_secret_macro = field == "macro"
-            && fields
-                .get("type")
-                .is_some_and(|kind| kind == "SECRET_TEXT" || kind == "1");
-        let is_psk = match field {
-            "tls_connect" => fields.get(field).is_some_and(|mode| mode == "2"),
-            "tls_accept" => {
-                let mode = fields.get(field).and_then(Value::as_str);
-                mode.and_then(|mode| mode.parse::<u8>().ok())
-                    .is_some_and(|mode| mode & 2 != 0)
-            }
-            _ => false,
-        };
-        if is_secret_macro {
-            found.push(place.strip_suffix("macro").unwrap_or(place).to_owned() + "value");
-        } else if is_psk {
+    walk(object, "", &mut |fields, place| {
+        let text = |field: &str| fields.get(field).and_then(Value::as_str);
+        if fields.contains_key("macro") && matches!(text("type"), Some("SECRET_TEXT" | "1")) {
+            found.push(inside(place, "value"));
+        }
+        let accepted = text("tls_accept").and_then(|mode| mode.parse::<u8>().ok());
+        if text("tls_connect") == Some("2") || accepted.is_some_and(|mode| mode & 2 != 0) {
             found.push("tls_psk".to_owned());
         }
     });
@@ -149,10 +139,7 @@ fn fill_in_list(list: &str, desired: &mut Value, observed: &Value) {
                 match desired.get_mut(field) {
                     Some(inner) => fill_in_list(field, inner, value),
                     None => {
-                        if value
-                            .as_str()
-                            .is_some_and(|text| is_secret(list, observed, field, text))
-                        {
+                        if is_secret(list, observed, field) {
                             desired.insert(field.clone(), value.clone());
                         }
                     }
@@ -172,8 +159,17 @@ fn fill_in_list(list: &str, desired: &mut Value, observed: &Value) {
     }
 }
 
-/// Whether this field must not lie in a file. A macro is no secret, for its value is elsewhere.
-fn is_secret(list: &str, fields: &Map<String, Value>, field: &str, value: &str) -> bool {
+/// The list that holds the object whose field lies at `place`.
+pub fn list_around(place: &str) -> &str {
+    let list = place.rsplit_once('[').map_or("", |(list, _)| list);
+    list.rsplit('/').next().unwrap_or_default()
+}
+
+/// Whether the field of an object in this list must not lie in a file. A macro is no secret, for its value is elsewhere.
+pub fn is_secret(list: &str, fields: &Map<String, Value>, field: &str) -> bool {
+    let Some(value) = fields.get(field).and_then(Value::as_str) else {
+        return false;
+    };
     if PRIVATE_KEY.is_match(value) {
         return true;
     }
@@ -188,30 +184,36 @@ fn is_secret(list: &str, fields: &Map<String, Value>, field: &str, value: &str) 
     FIELDS.contains(&field)
 }
 
-type Visitor<'a> = dyn FnMut(&mut Map<String, Value>, &str, &str) + 'a;
+type Visitor<'a> = dyn FnMut(&mut Map<String, Value>, &str) + 'a;
 
-/// Calls `act` with each object inside, each of its fields, and where that is.
+/// Calls `act` with each object inside, and where that is.
 fn walk(value: &mut Value, place: &str, act: &mut Visitor) {
     match value {
         Value::Object(fields) => {
-            let join = |field: &str| match place {
-                "" => field.to_owned(),
-                place => format!("{place}/{field}"),
-            };
-            for field in fields.keys().cloned().collect::<Vec<_>>() {
-                act(fields, &field, &join(&field));
-            }
+            act(fields, place);
             for (field, inner) in fields.iter_mut() {
-                walk(inner, &join(field), act);
+                if inner.is_object() || inner.is_array() {
+                    walk(inner, &inside(place, field), act);
+                }
             }
         }
         Value::Array(elements) => {
             for element in elements {
-                let place = format!("{place}[{}]", label(element));
-                walk(element, &place, act);
+                if element.is_object() || element.is_array() {
+                    let place = format!("{place}[{}]", label(element));
+                    walk(element, &place, act);
+                }
             }
         }
         _ => {}
+    }
+}
+
+/// The place of a field of the object at `place`.
+fn inside(place: &str, field: &str) -> String {
+    match place {
+        "" => field.to_owned(),
+        place => format!("{place}/{field}"),
     }
 }
 

@@ -48,6 +48,13 @@ impl Snapshot {
         self.objects(kind.part())
     }
 
+    /// Takes objects, each with its part and name.
+    pub fn extend(&mut self, objects: Vec<(Part, String, Value)>) {
+        for (part, name, object) in objects {
+            self.insert(part, name, object);
+        }
+    }
+
     /// Takes an object; a second one of the same name gets a number.
     pub fn insert(&mut self, part: Part, name: String, object: Value) {
         let objects = self.parts.entry(part).or_default();

@@ -171,21 +171,24 @@ impl Client {
         }
     }
 
-    /// Sends the calls side by side; their results come in the calls' order. `done` is called after each.
-    pub async fn call_all(
+    /// Sends the calls side by side; their results come in the calls' order.
+    pub async fn call_all(&self, requests: &[Request]) -> Vec<Result<Value, Error>> {
+        self.call_each(requests, &|_, answer| answer).await
+    }
+
+    /// The same, with each answer given to `take` as soon as it is there, while Zabbix works on the others.
+    pub async fn call_each<T>(
         &self,
         requests: &[Request],
-        done: &dyn Fn(),
-    ) -> Vec<Result<Value, Error>> {
-        stream::iter(requests)
-            .map(|request| async move {
-                let answer = self.call(request).await;
-                done();
-                answer
-            })
-            .buffered(PARALLEL)
+        take: &dyn Fn(usize, Result<Value, Error>) -> T,
+    ) -> Vec<T> {
+        let mut taken: Vec<(usize, T)> = stream::iter(requests.iter().enumerate())
+            .map(|(index, request)| async move { (index, take(index, self.call(request).await)) })
+            .buffer_unordered(PARALLEL)
             .collect()
-            .await
+            .await;
+        taken.sort_unstable_by_key(|(index, _)| *index);
+        taken.into_iter().map(|(_, taken)| taken).collect()
     }
 
     /// Ends the session, if a login began it.

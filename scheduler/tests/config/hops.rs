@@ -5,18 +5,31 @@ use serde_json::json;
 
 use crate::SMALL;
 use crate::command::{backup, restore};
-use crate::population::populate;
-use crate::round_trip::nothing_to_do;
+use crate::population::{Size, populate};
+use crate::round_trip::{From, LARGE, nothing_to_do};
 use crate::server::Server;
 
 #[test]
 fn a_backup_of_5_0_restores_into_6_0_and_that_one_into_7_0() {
+    hops(SMALL, From::Empty);
+}
+
+/// The stock database of 5.0 and a thousand hosts.
+#[test]
+#[ignore = "takes minutes"]
+fn a_large_backup_of_5_0_restores_into_6_0_and_that_one_into_7_0() {
+    hops(LARGE, From::Stock);
+}
+
+fn hops(size: Size, from: From) {
     let dirs = tempfile::tempdir().expect("a folder");
     let (old, middle) = (dirs.path().join("5.0"), dirs.path().join("6.0"));
     {
         let server = Server::start(Version::V5_0);
-        server.strip();
-        populate(server.api(), Version::V5_0, SMALL);
+        if from == From::Empty {
+            server.strip();
+        }
+        populate(server.api(), Version::V5_0, size);
         backup(server.address(), &old, &[]);
     }
     {

@@ -47,14 +47,15 @@ fn a_large_backup_of_7_0_restores_byte_for_byte() {
     round_trip(Version::V7_0, LARGE, From::Stock);
 }
 
-const LARGE: Size = Size {
+/// What a large installation has.
+pub const LARGE: Size = Size {
     hosts: 1000,
     templates: 50,
 };
 
 /// What the server that is backed up holds beside the population.
 #[derive(PartialEq)]
-enum From {
+pub enum From {
     /// Nothing.
     Empty,
     /// The templates, actions and dashboards that Zabbix comes with.

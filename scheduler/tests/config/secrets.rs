@@ -6,7 +6,7 @@ use lab::Version;
 use serde_json::{Value, json};
 
 use crate::SMALL;
-use crate::command::{backup, restore};
+use crate::command::{backup, restore, scheduler, stderr, text};
 use crate::population::populate;
 use crate::server::Server;
 
@@ -49,10 +49,29 @@ fn secrets_that_7_0_does_not_export_are_listed_or_carried_all_the_same() {
     assert!(secrets.iter().all(|secret| files.contains(secret)));
 
     server.load("bare");
+    let diff = || {
+        let output = scheduler(
+            server.address(),
+            &["restore_config", "--diff", "--config-dir", text(&with)],
+        );
+        assert!(output.status.success(), "{}", stderr(&output));
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+        assert!(secrets.iter().all(|secret| !shown.contains(secret)));
+        shown
+    };
+    assert!(diff().contains("+ template \"template 00\""));
     let answer = restore(server.address(), &with, &[]);
     assert_eq!(answer["failed"], json!([]), "{answer:#}");
     let found = server.sql(
         "SELECT password FROM items JOIN hosts USING (hostid) WHERE host = 'template 00' AND key_ = 'page'",
     );
     assert_eq!(found.trim(), "item password");
+
+    server.sql("UPDATE items SET password = 'another' WHERE password = 'item password'");
+    let shown = diff();
+    assert!(
+        shown.contains("items[page]/password: \"a secret\" -> \"a secret\""),
+        "{shown}"
+    );
+    assert!(!shown.contains("another"), "{shown}");
 }

@@ -60,7 +60,7 @@ pub static TEMPLATES: Kind = exported(
     &Export {
         key: "template",
         beside: &["triggers", "graphs"],
-        batch: 15,
+        batch: 30,
         ..export(&TEMPLATE, |_| "templates")
     },
 );
@@ -102,6 +102,6 @@ const fn export(target: &'static Target, section: fn(Version) -> &'static str) -
         section,
         key: "name",
         beside: &[],
-        batch: 50,
+        batch: 100,
     }
 }
