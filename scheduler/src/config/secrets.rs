@@ -56,8 +56,8 @@ const PAIRS: &[&str] = &["parameters", "headers"];
 
 static PRIVATE_KEY: LazyLock<Regex> =
     LazyLock::new(|| pattern("-----BEGIN [A-Z ]*PRIVATE KEY-----"));
-// `Bearer {$TOKEN}` as well.
-static MACRO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\w+ )?\{.*\}$"));
+// {$USER}, {#DISCOVERED}, {BUILT.IN} and {{FUNCTION}.of()}; `Bearer {$TOKEN}` as well.
+static MACRO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\w+ )?\{[{$#A-Z].*\}$"));
 static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| pattern("^<.*>$"));
 static SPEAKING_NAME: LazyLock<Regex> =
     LazyLock::new(|| pattern("(?i)token|secret|passw|api_?key|authorization"));
@@ -310,5 +310,17 @@ mod tests {
             ["tls_psk"]
         );
         assert!(unreadable(&mut json!({"tls_connect": "4", "tls_accept": "4"})).is_empty());
+    }
+    #[test]
+    fn braces_alone_make_no_macro_of_a_secret() {
+        for (value, secrets) in [
+            ("Bearer {$TOKEN}", 0),
+            ("{ALERT.SENDTO}", 0),
+            ("word {pass}", 1),
+            ("{pass}", 1),
+        ] {
+            let mut item = json!({"key": "a", "password": value});
+            assert_eq!(leave_out(&mut item).len(), secrets, "{value}");
+        }
     }
 }
