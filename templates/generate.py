@@ -292,8 +292,8 @@ def wider_triggers(names):
     return [
         trigger(
             names,
-            # The second half is never true: it brings the reason into the operational data.
-            f"{of(names.push, 'last()')}<=0 or {of(error, 'nodata(30)')}<0",
+            # The reason is an item of its own: waiting for it puts it into the notification. Without one, three failures tell.
+            f"({of(names.push, 'last()')}<=0 and {of(error, 'strlen()')}>0) or ({of(names.push, 'max(#3)')}<=0 and {of(names.push, 'last(#3)')}<=0)",
             "metrics are not delivered",
             "AVERAGE",
             f"The last push did not get through. The reason stands in the item \"{names.courier}: last error\" and in the agent's log.",

@@ -115,6 +115,80 @@ fn discovery_makes_every_item_of_all_three_on_one_host_and_no_trigger_fires() {
     }
 }
 
+#[test]
+fn every_trigger_tells_of_its_problem_and_of_its_end() {
+    let lab = Lab::builder().start().unwrap();
+    let app = lab.start_app(App::Dropwizard).unwrap();
+    import(&lab);
+    let url = app.url();
+    let macros = [
+        ("{$COURIER.DROPWIZARD.SOURCE}", url.as_str()),
+        ("{$COURIER.DROPWIZARD.INTERVAL.PUSH}", "2s"),
+        ("{$COURIER.DROPWIZARD.INTERVAL.DISCOVERY}", "5s"),
+        ("{$COURIER.DROPWIZARD.SLOW}", "0"),
+        ("{$COURIER.DROPWIZARD.REFUSED}", "10s"),
+        ("{$COURIER.DROPWIZARD.NODATA}", "30s"),
+    ];
+    let template = "Concierge Courier Dropwizard";
+    // Without discovery there are no items, and every value is refused.
+    let discovers = |of: Value| {
+        let discover = json!({"output": ["itemid"], "search": {"key_": "courier.discover["}});
+        let mut params = of;
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(discover.as_object().unwrap().clone());
+        lab.api().call("item.get", params).unwrap()[0]["itemid"].take()
+    };
+    let switch = |item: &Value, off: u8| {
+        let params = json!({"itemid": item, "status": off});
+        lab.api().call("item.update", params).unwrap()
+    };
+    switch(&discovers(json!({"host": template, "templated": true})), 1);
+    let host = lab
+        .api()
+        .create_host("lab", &["Lab"], &[template], &macros)
+        .unwrap();
+    let problems = |expected: &[&str]| {
+        let deadline = Instant::now() + Duration::from_secs(180);
+        loop {
+            let params = json!({"hostids": host, "output": ["name", "opdata"]});
+            let found = lab.api().call("problem.get", params).unwrap();
+            let found = found.as_array().unwrap();
+            let name = |problem: &Value| {
+                let name = problem["name"].as_str().unwrap();
+                name.strip_prefix("Courier Dropwizard: ")
+                    .unwrap()
+                    .to_owned()
+            };
+            let names: BTreeSet<String> = found.iter().map(name).collect();
+            if names.iter().eq(expected) {
+                break found.clone();
+            }
+            assert!(Instant::now() < deadline, "not {expected:?}: {found:?}");
+            thread::sleep(Duration::from_millis(500));
+        }
+    };
+
+    problems(&["delivering metrics is slow", "every value is refused"]);
+    switch(&discovers(json!({"hostids": host})), 0);
+    problems(&["delivering metrics is slow"]);
+
+    drop(app);
+    let told = problems(&["metrics are not delivered"]);
+    let why = told[0]["opdata"].as_str().unwrap();
+    assert!(why.starts_with("failed (0 ms). "), "{why}");
+    assert!(why.contains("refused"), "the reason comes with it: {why}");
+    let app = lab.start_app(App::Dropwizard).unwrap();
+    problems(&["delivering metrics is slow"]);
+
+    lab.agent().stop().unwrap();
+    problems(&["delivering metrics is slow", "no push for a while"]);
+    lab.agent().restart().unwrap();
+    problems(&["delivering metrics is slow"]);
+    drop(app);
+}
+
 /// The names of the items that a template's prototypes make of discovery rows.
 fn expanded(lab: &Lab, name: &str, rows: &[Value]) -> Vec<String> {
     let template = json!({"filter": {"host": format!("Concierge Courier {name}")}});

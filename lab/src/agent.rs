@@ -181,7 +181,7 @@ impl Agent {
     }
 
     /// Stops the agent; its container stays.
-    pub(crate) fn stop(&self) -> Result<(), Error> {
+    pub fn stop(&self) -> Result<(), Error> {
         self.container.order("stop")
     }
 
