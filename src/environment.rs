@@ -29,7 +29,7 @@ pub struct Environment {
     pub to: Vec<Destination>,
     agent: Agent,
     agent_path: Option<PathBuf>,
-    settings_path: PathBuf,
+    settings_paths: Vec<PathBuf>,
     settings: Mutex<Option<Read>>,
 }
 
@@ -80,7 +80,10 @@ impl Environment {
             board,
             to: Vec::new(),
             agent,
-            settings_path: settings_path(std::env::var_os("COURIER_CONFIG"), agent_path.as_deref()),
+            settings_paths: settings_paths(
+                std::env::var_os("COURIER_CONFIG"),
+                agent_path.as_deref(),
+            ),
             agent_path,
             settings: Mutex::new(None),
         })
@@ -97,11 +100,16 @@ impl Environment {
     /// [`Error::Settings`].
     pub fn settings(&self) -> Result<Arc<Courier>, Error> {
         let mut kept = self.settings.lock();
-        let version = version(&self.settings_path);
+        // The first that is there; without one, the last names what is missing.
+        let path = self.settings_paths.iter().find(|path| path.exists());
+        let Some(path) = path.or(self.settings_paths.last()) else {
+            return Ok(Arc::default());
+        };
+        let version = version(path);
         match &*kept {
             Some(read) if read.version == version => Ok(read.settings.clone()),
             _ => {
-                let settings = Arc::new(Courier::read(&self.settings_path)?);
+                let settings = Arc::new(Courier::read(path)?);
                 *kept = Some(Read {
                     version,
                     settings: settings.clone(),
@@ -119,21 +127,14 @@ impl Environment {
         if !self.to.is_empty() {
             return Ok(self.to.clone());
         }
-        let parse = |text: &str| destination::parse(text).map_err(Error::from);
-        let destinations: Vec<Destination> = if settings.deliver.to.is_empty() {
-            let servers = self.agent.servers();
-            servers
-                .iter()
-                .map(|nodes| parse(&nodes.join(";")))
-                .collect::<Result<_, _>>()?
-        } else {
-            settings
-                .deliver
-                .to
-                .iter()
-                .map(|text| parse(text))
-                .collect::<Result<_, _>>()?
-        };
+        if !settings.deliver.to.is_empty() {
+            return Ok(settings.deliver.to.clone());
+        }
+        let servers = self.agent.servers();
+        let destinations: Vec<Destination> = servers
+            .iter()
+            .map(|nodes| destination::parse(&nodes.join(";")))
+            .collect::<Result<_, _>>()?;
         if destinations.is_empty() {
             return Err(Error::NoDestination(self.agent_file()));
         }
@@ -190,15 +191,16 @@ impl Environment {
     }
 }
 
-/// The variable's path, else beside the agent's configuration, else Zabbix's own folder.
-fn settings_path(variable: Option<OsString>, agent_path: Option<&Path>) -> PathBuf {
+/// The variable's path; else that beside the agent's configuration, and that in Zabbix's own folder.
+fn settings_paths(variable: Option<OsString>, agent_path: Option<&Path>) -> Vec<PathBuf> {
     if let Some(path) = variable.filter(|path| !path.is_empty()) {
-        return path.into();
+        return vec![path.into()];
     }
     let beside = agent_path.map(|path| path.with_file_name("courier.toml"));
     beside
-        .filter(|path| path.exists())
-        .unwrap_or_else(|| PathBuf::from(SETTINGS))
+        .into_iter()
+        .chain([PathBuf::from(SETTINGS)])
+        .collect()
 }
 
 fn version(path: &Path) -> Version {
@@ -266,6 +268,8 @@ mod tests {
         );
         fs::remove_file(&path).unwrap();
         assert!(environment.settings().unwrap().sources.is_empty());
+        fs::write(&path, "[source.c]\nurl = '/c'").unwrap();
+        assert!(environment.settings().unwrap().sources.contains_key("c"));
     }
 
     #[test]

@@ -53,8 +53,6 @@ pub enum Error {
 }
 
 const MAX_DEPTH: usize = 10;
-/// Larger than any configuration that an agent would accept.
-const MAX_FILE: u64 = 1 << 20;
 
 impl Agent {
     /// Reads the file and what it includes.
@@ -139,10 +137,12 @@ impl Agent {
                 path: path.to_owned(),
             });
         }
-        let text = read_bounded(path).map_err(|error| Error::Read {
+        let bytes = super::read(path).map_err(|error| Error::Read {
             path: path.to_owned(),
             error,
         })?;
+        // The agent reads bytes; what is no UTF-8 can only stand in a comment or make a value that is not found.
+        let text = String::from_utf8_lossy(&bytes);
         for (name, value) in parameters(&text) {
             if name != "Include" {
                 self.parameters.insert(name.to_owned(), value.to_owned());
@@ -154,16 +154,6 @@ impl Agent {
         }
         Ok(())
     }
-}
-
-/// The agent reads bytes; what is no UTF-8 can only stand in a comment or make a value that is not found.
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let size = fs::metadata(path)?.len();
-    if size > MAX_FILE {
-        let text = format!("it has {size} bytes, more than a configuration file has");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-    }
-    Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
 }
 
 fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {

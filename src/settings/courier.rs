@@ -1,8 +1,8 @@
 //! `courier.toml`: the module's own settings.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
@@ -10,7 +10,9 @@ use toml::Spanned;
 
 use crate::format::Format;
 use crate::key::Style;
+use crate::source::Location;
 use crate::source::allow::Allow;
+use crate::trapper::destination::Destination;
 
 /// The settings; [`Default`] is what holds without a file.
 #[derive(Clone, Debug)]
@@ -55,7 +57,7 @@ pub struct Source {
 #[serde(default, deny_unknown_fields)]
 pub struct Deliver {
     /// Servers in place of the agent's own `ServerActive`, each `host[:port]`, a cluster's nodes parted by `;`.
-    pub to: Vec<String>,
+    pub to: Vec<Destination>,
     /// Whether requests are compressed.
     pub compress: bool,
     /// The folder where snapshots wait that could not be delivered; empty: they do not wait.
@@ -141,7 +143,11 @@ impl Courier {
     /// # Errors
     /// [`Error`], which names the file, the line and the mistake.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        match fs::read_to_string(path) {
+        let text = super::read(path).and_then(|bytes| {
+            String::from_utf8(bytes)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        });
+        match text {
             Ok(text) => Self::parse(&text, path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Error::Read {
@@ -165,7 +171,11 @@ impl Courier {
             let at = error.span().map_or(0, |span| span.start);
             mistake(
                 at,
-                format!("{}{}", key_at(text, at), one_line(error.message())),
+                format!(
+                    "{}{}",
+                    key_at(text, at),
+                    without_value(&one_line(error.message()))
+                ),
             )
         })?;
         let mut settings = Courier {
@@ -179,6 +189,13 @@ impl Courier {
             .map_err(|(at, error)| mistake(at, format!("allow: {error}")))?;
         }
         for (name, source) in file.source {
+            let url = source.url.get_ref();
+            url.parse::<Location>().map_err(|error| {
+                mistake(
+                    source.url.span().start,
+                    format!("source.{name}.url: {error}"),
+                )
+            })?;
             let regexes = |key: &str, patterns| {
                 checked(patterns, |pattern: &str| {
                     Regex::new(pattern).map_err(|error| one_line(&error.to_string()))
@@ -190,7 +207,7 @@ impl Courier {
                 Source {
                     include: regexes("include", source.include)?,
                     exclude: regexes("exclude", source.exclude)?,
-                    url: source.url,
+                    url: source.url.into_inner(),
                     format: source.format,
                     keys: source.keys,
                     prefix: source.prefix,
@@ -239,7 +256,7 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileSource {
-    url: String,
+    url: Spanned<String>,
     #[serde(default)]
     format: Format,
     #[serde(default)]
@@ -287,10 +304,31 @@ fn checked<T>(
 fn key_at(text: &str, at: usize) -> String {
     let at = at.min(text.len());
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    match text[start..at].split_once('=') {
-        Some((key, _)) => format!("{}: ", key.trim()),
-        None => String::new(),
-    }
+    let line = text[start..].lines().next().unwrap_or_default();
+    let key = match line.split_once('=') {
+        Some((key, _)) if start + key.len() < at => Some(key),
+        Some(_) => None,
+        // An element of a list, which began on a line before.
+        None => text[..start]
+            .lines()
+            .rev()
+            .take_while(|line| !line.trim_start().starts_with('['))
+            .find_map(|line| line.split_once('='))
+            .map(|(key, _)| key)
+            .filter(|_| !line.trim_start().starts_with('[')),
+    };
+    key.map_or_else(String::new, |key| format!("{}: ", key.trim()))
+}
+
+/// What a parser found in place of what it expected, without the value itself.
+fn without_value(message: &str) -> String {
+    let told = message.split_once(": ").and_then(|(what, rest)| {
+        let (found, expected) = rest.rsplit_once(", expected ")?;
+        let kind = found.split([' ', '`', '"']).next()?;
+        what.starts_with("invalid ")
+            .then(|| format!("{what}: {kind}, expected {expected}"))
+    });
+    told.unwrap_or_else(|| message.to_owned())
 }
 
 fn one_line(text: &str) -> String {
@@ -338,7 +376,13 @@ mod tests {
         assert_eq!((&*app.prefix, app.max_bytes), ("app.", 100));
         assert_eq!((app.include.len(), app.exclude.len()), (1, 2));
         assert_eq!(app.headers["Authorization"], "Bearer secret");
-        assert_eq!(settings.deliver.to, ["a:1", "b"]);
+        let to: Vec<String> = settings
+            .deliver
+            .to
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(to, ["a:1", "b:10051"]);
         assert!(settings.allow.is_empty() && settings.deliver.compress);
         let deliver = &settings.deliver;
         assert_eq!(deliver.spool, Path::new("/var/lib/zabbix/courier"));
@@ -361,11 +405,27 @@ mod tests {
                 "courier.toml, line 2: unknown field `alow`",
             ),
             (
-                "[source.a]\nurl = 'x'\nmax_bytes = 'secret'",
-                "courier.toml, line 3: max_bytes: invalid type",
+                "[source.a]\nurl = '/x'\nmax_bytes = 'secret'",
+                "courier.toml, line 3: max_bytes: invalid type: string, expected u64",
             ),
             (
-                "[source.a]\nurl = 'x'\ninclude = [\n 'ok',\n '(']",
+                "[source.a]\nurl = '/x'\nheaders = 'Authorization: Bearer secret'",
+                "courier.toml, line 3: headers: invalid type: string, expected a map",
+            ),
+            (
+                "[source.a]\nurl = 'htp://x/'",
+                "courier.toml, line 2: source.a.url: \"htp://x/\" is no source",
+            ),
+            (
+                "[deliver]\nto = [\n 'a',\n 'b:c']",
+                "courier.toml, line 2: to: \"b:c\" is no destination",
+            ),
+            (
+                "[deliver]\nto = [\n 'a',\n 5]",
+                "courier.toml, line 4: to: invalid type: integer",
+            ),
+            (
+                "[source.a]\nurl = '/x'\ninclude = [\n 'ok',\n '(']",
                 "courier.toml, line 5: source.a.include: regex parse error",
             ),
             ("allow = ['ftp://x/']", "courier.toml, line 1: allow: "),
@@ -383,13 +443,16 @@ mod tests {
                 "courier.toml, line 2: spool_retry: unknown variant",
             ),
             (
-                "[source.a]\nurl = 'x'\nformat = 'xml'",
+                "[source.a]\nurl = '/x'\nformat = 'xml'",
                 "courier.toml, line 3: format: unknown variant",
             ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with(expected), "{error}");
-            assert!(!error.contains('\n'), "{error}");
+            assert!(
+                !error.contains('\n') && !error.contains("secret"),
+                "{error}"
+            );
         }
     }
 }

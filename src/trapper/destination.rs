@@ -28,6 +28,13 @@ pub struct Destination {
 #[error("{0:?} is no destination: write host, host:port or [IPv6]:port")]
 pub struct Error(String);
 
+impl<'de> serde::Deserialize<'de> for Destination {
+    fn deserialize<D: serde::Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(text)?;
+        parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 /// Reads a destination: `host[:port]`, or the nodes of a cluster parted by `;`.
 ///
 /// # Errors
