@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::deadline::Deadline;
 use crate::environment::{self, Environment};
-use crate::format::{self, Format, actuator};
+use crate::format::{self, Budget, Format, actuator};
 use crate::metric::Collector;
 use crate::select::{self, Selection};
 use crate::settings::courier::{Courier, Source};
@@ -115,6 +115,7 @@ impl Target {
         out: &mut dyn Collector,
         deadline: Deadline,
     ) -> Result<(), Error> {
+        let mut out = Budget::new(out);
         let wrong = |error| Error::Format {
             url: self.location.to_string(),
             error,
@@ -130,13 +131,21 @@ impl Target {
             _ => None,
         };
         let Some(names) = names else {
-            return format::read(format, &body.bytes, out).map_err(wrong);
+            return format::read(format, &body.bytes, &mut out).map_err(wrong);
         };
         // The index names the meters; each is asked for below it, over the same connection.
+        let mut bytes = body.bytes.len() as u64;
         for name in names {
             let location = self.location.below(&actuator::segment(&name))?;
             let meter = source::fetch(&location, &self.access(), deadline)?;
-            format::read(format, &meter.bytes, out).map_err(|error| Error::Format {
+            bytes += meter.bytes.len() as u64;
+            if bytes > self.source.max_bytes {
+                return Err(Error::Source(source::Error::TooLarge {
+                    url: format!("{} with all its meters", self.location),
+                    max_bytes: self.source.max_bytes,
+                }));
+            }
+            format::read(format, &meter.bytes, &mut out).map_err(|error| Error::Format {
                 url: location.to_string(),
                 error,
             })?;

@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ allow = ['http://127.0.0.1:*/', 'file:///srv/metrics/']
 [source.old]
 url = '/srv/metrics/old.json'
 keys = 'enfield'
+[source.openmetrics]
+url = 'http://127.0.0.1:8083/metrics'
+headers = { Accept = 'application/openmetrics-text' }
 ";
 
 /// One lab of Zabbix 6.0 for the whole file.
@@ -331,6 +335,23 @@ fn actuators_other_statistics_have_their_own_types() {
         1,
         "six requests over one kept connection"
     );
+
+    // Discovery makes items of all that a type may have; those that are served are filled.
+    let host = host(lab, "spring", "Actuator", &source);
+    let mut items = host.discover(expected.len());
+    items.retain(|key, _| expected.contains_key(key));
+    assert_eq!(items.len(), expected.len(), "{items:?}");
+    let since = now();
+    let push = format!("courier.push[{source},,spring,,,actuator.]");
+    host.push_until(&source, &push, expected.len() as u64);
+    for (key, sample) in host.last_samples(&items, since) {
+        let value = &expected[&key];
+        assert!(
+            same(value, &sample.value),
+            "{key}: {value} {}",
+            sample.value
+        );
+    }
 }
 
 #[test]
@@ -349,13 +370,17 @@ fn any_other_json_is_read_by_its_leaves() {
         http("200 OK", "application/json", status.to_string().as_bytes()),
     );
     let expected = [
-        ("untyped[Services.0.Port.value]", "8000"),
-        (r"untyped[a\.b.on.value]", "1"),
+        ("untyped[prom.Services.0.Port.value]", "8000"),
+        (r"untyped[prom.a\.b.on.value]", "1"),
     ];
     let expected: BTreeMap<String, String> = expected
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
-    assert_eq!(dry_run(lab, &[&stand_in.url()]), expected);
+    let source = stand_in.url();
+    assert_eq!(dry_run(lab, &[&source, "--prefix", "prom."]), expected);
+    // The template for Prometheus has items for what has no type.
+    let host = host(lab, "status", "Prometheus", &source);
+    arrives(&host, &source, "prom.", &expected);
 }
 
 #[test]
@@ -363,6 +388,32 @@ fn openmetrics_gives_the_same_values_as_prometheus_text() {
     let lab = lab();
     let app = lab.start_app(App::PrometheusClient).unwrap();
     let rows = dry_run(lab, &[&app.url()]);
+    let openmetrics = dry_run(lab, &["openmetrics"]);
+    // Its types info and stateset are gauges in Prometheus text.
+    let own = ["[shop_build_info{", "[shop_state{"];
+    let named = |key: &String| match own.iter().any(|name| key.contains(name)) {
+        true => key.replacen("gauge[", "untyped[", 1),
+        false => key.clone(),
+    };
+    let keys: BTreeSet<String> = rows.keys().map(named).collect();
+    assert_eq!(openmetrics.keys().cloned().collect::<BTreeSet<_>>(), keys);
+    // The rest measures the process, which is at work.
+    let shop: Vec<&String> = rows.keys().filter(|key| key.contains("shop_")).collect();
+    assert!(shop.len() > 10, "{shop:?}");
+    for key in shop {
+        let other = &openmetrics[&named(key)];
+        assert!(same(&rows[key], other), "{key}: {} {other}", rows[key]);
+    }
+    let mut asked = lab.pod().connect(App::PrometheusClient.port()).unwrap();
+    asked
+        .write_all(b"GET /metrics HTTP/1.0\r\nAccept: application/openmetrics-text\r\n\r\n")
+        .unwrap();
+    let mut body = String::new();
+    asked.read_to_string(&mut body).unwrap();
+    assert!(
+        body.ends_with("# EOF\n"),
+        "it serves OpenMetrics to who asks: {body}"
+    );
     assert!(
         rows.keys().any(|key| key.starts_with("counter[")),
         "{rows:?}"

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use courier::format::{Format, read};
+use courier::format::{Budget, Format, read};
 use courier::key::write_series;
 use courier::metric::{Collector, Series, Value};
 use prometheus::{Encoder, HistogramOpts, Opts, Registry, TextEncoder};
@@ -39,7 +39,7 @@ impl Collector for Values {
 
 fn values(body: &[u8]) -> HashMap<String, Option<f64>> {
     let mut out = Values::default();
-    read(Format::Prometheus, body, &mut out).unwrap();
+    read(Format::Prometheus, body, &mut Budget::new(&mut out)).unwrap();
     out.values
 }
 

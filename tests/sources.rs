@@ -12,6 +12,7 @@ use courier::board::Board;
 use courier::deadline::Deadline;
 use courier::environment::Environment;
 use courier::errand::Target;
+use courier::metric::{self, Collector};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -93,15 +94,25 @@ fn redirect(to: &str) -> Vec<u8> {
 
 /// What an item that names `source` would fetch under these settings.
 fn fetch(settings: &str, source: &str) -> Result<String, String> {
+    errand(settings, source, |target, deadline| {
+        let body = target.fetch(deadline).map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(body.bytes).unwrap())
+    })
+}
+
+/// Runs a part of an errand of an item that names `source`.
+fn errand<T>(
+    settings: &str,
+    source: &str,
+    run: impl FnOnce(&Target, Deadline) -> Result<T, String>,
+) -> Result<T, String> {
     let folder = tempfile::tempdir().unwrap();
     let agent = folder.path().join("zabbix_agentd.conf");
     fs::write(&agent, "").unwrap();
     fs::write(folder.path().join("courier.toml"), settings).unwrap();
     let environment = Environment::new(Some(agent), Board::private()).map_err(|e| e.to_string())?;
     let target = Target::find(&environment, source).map_err(|error| error.to_string())?;
-    let body = target.fetch(Deadline::after(Duration::from_secs(5)));
-    let body = body.map_err(|error| error.to_string())?;
-    Ok(String::from_utf8(body.bytes).unwrap())
+    run(&target, Deadline::after(Duration::from_secs(5)))
 }
 
 #[test]
@@ -172,6 +183,56 @@ fn a_compressed_body_is_unpacked_up_to_the_limit() {
 }
 
 #[test]
+fn an_actuators_index_and_all_its_meters_are_one_body_to_the_limit() {
+    /// Counts the series.
+    struct Series(usize);
+
+    impl Collector for Series {
+        fn series(&mut self, _: &metric::Series<'_>) -> bool {
+            self.0 += 1;
+            true
+        }
+        fn value(&mut self, _: &str, _: metric::Value<'_>) {}
+        fn skip(&mut self) {}
+    }
+
+    let server = || {
+        Server::new(|number| {
+            let json = match number {
+                1 => r#"{"names":["a","b","c","d","e"]}"#.to_owned(),
+                _ => format!(
+                    r#"{{"name":"m{number}","description":"{}","measurements":[{{"statistic":"VALUE","value":1}}]}}"#,
+                    "d".repeat(300)
+                ),
+            };
+            ok("Content-Type: application/json\r\n", json.as_bytes())
+        })
+    };
+    let read = |limit: usize| {
+        let server = server();
+        let settings = format!(
+            "[source.app]\nurl = '{}'\nmax_bytes = {limit}",
+            server.url()
+        );
+        let mut series = Series(0);
+        let read = errand(&settings, "app", |target, deadline| {
+            let body = target.fetch(deadline).map_err(|error| error.to_string())?;
+            let read = target.read(&body, &mut series, deadline);
+            read.map_err(|error| error.to_string())
+        });
+        (read, series.0)
+    };
+    assert_eq!(read(10_000), (Ok(()), 5));
+    let (error, told) = read(1_000);
+    let error = error.unwrap_err();
+    assert!(
+        error.contains("with all its meters has more than 1000 bytes"),
+        "{error}"
+    );
+    assert_eq!(told, 2);
+}
+
+#[test]
 fn redirects_are_followed_only_to_what_is_allowed() {
     let target = Server::new(|_| ok("", b"there"));
     let url = target.url();
@@ -227,6 +288,11 @@ fn credentials_come_from_files_and_stay_out_of_errors() {
             .to_lowercase()
             .contains("x-key: k\r\n")
     );
+
+    fetch(&source("headers = { accept = 'text/plain' }"), "app").unwrap();
+    let request = server.last_request().to_lowercase();
+    assert_eq!(request.matches("accept: ").count(), 1, "{request}");
+    assert!(request.contains("accept: text/plain\r\n"), "{request}");
 
     let error = fetch(&source("headers = { X-Key = \"s3cret\\n\" }"), "app").unwrap_err();
     assert!(!error.contains("s3cret"), "{error}");

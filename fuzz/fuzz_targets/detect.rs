@@ -1,6 +1,6 @@
 #![no_main]
 
-use courier::format::{self, Format, detect};
+use courier::format::{self, Budget, Format, detect};
 use courier_fuzz::{FREE, bounded, check_words};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,7 +13,9 @@ fuzz_target!(|input: &[u8]| {
         Err(error) => check_words(&error.to_string()),
         Ok(format) => {
             assert_ne!(format, Format::Auto);
-            courier_fuzz::read(body, |body, out| format::read(format, body, out));
+            courier_fuzz::read(body, |body, out| {
+                format::read(format, body, &mut Budget::new(out))
+            });
         }
     }
 });

@@ -1,9 +1,9 @@
-//! How much a body may tell. A name of two thousand letters above an array of a million zeros is a body of 2 MB, and a
-//! request of 2 GB: what is made of a body has a bound of its own.
+//! How much an errand's bodies may tell. A name of two thousand letters above an array of a million zeros is a body of 2 MB, and a
+//! request of 2 GB: what is made of bodies has a bound of its own.
 
 use crate::metric::{Collector, Series, Value};
 
-/// What every body may tell, in bytes: half a million values of common names.
+/// What every errand may tell, in bytes: half a million values of common names.
 const FREE: usize = 64 << 20;
 /// What a value costs beside its series.
 const VALUE: usize = 64;
@@ -11,33 +11,39 @@ const VALUE: usize = 64;
 /// Passes on what a format tells, up to a bound.
 pub struct Budget<'a> {
     out: &'a mut dyn Collector,
-    left: usize,
+    spent: usize,
+    /// The bodies' bytes so far.
+    length: usize,
     /// What the current series costs, which its values repeat.
     series: usize,
     exceeded: bool,
 }
 
 impl<'a> Budget<'a> {
-    /// The budget of a body of `length` bytes.
-    pub fn new(length: usize, out: &'a mut dyn Collector) -> Self {
+    /// The budget of an errand that tells `out`.
+    pub fn new(out: &'a mut dyn Collector) -> Self {
         Budget {
             out,
-            left: FREE.max(length.saturating_mul(4)),
+            spent: 0,
+            length: 0,
             series: 0,
             exceeded: false,
         }
     }
 
-    /// Whether the body told more, which was not passed on.
-    pub fn exceeded(&self) -> bool {
+    /// Grants what a body of `length` bytes brings, beside those before it.
+    pub(super) fn grant(&mut self, length: usize) {
+        self.length = self.length.saturating_add(length);
+    }
+
+    /// Whether the bodies told more, which was not passed on.
+    pub(super) fn exceeded(&self) -> bool {
         self.exceeded
     }
 
     fn spend(&mut self, bytes: usize) -> bool {
-        match self.left.checked_sub(bytes) {
-            Some(left) => self.left = left,
-            None => self.exceeded = true,
-        }
+        self.spent = self.spent.saturating_add(bytes);
+        self.exceeded |= self.spent > FREE.max(self.length.saturating_mul(4));
         !self.exceeded
     }
 }
@@ -64,8 +70,8 @@ impl Collector for Budget<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::format::{Error, Format, read};
-    use crate::metric::{Collector, Series, Value};
 
     /// Counts the bytes of the keys that it is told to write.
     #[derive(Default)]
@@ -103,13 +109,21 @@ mod tests {
             (Format::Prometheus, help),
         ] {
             let mut written = Written::default();
-            let answer = read(format, body.as_bytes(), &mut written);
+            let mut budget = Budget::new(&mut written);
+            let answer = read(format, body.as_bytes(), &mut budget);
             assert_eq!(answer, Err(Error::TooMuch), "{format:?}");
-            assert!(
-                written.bytes <= super::FREE,
-                "{format:?}: {}",
-                written.bytes
-            );
+            assert!(written.bytes <= FREE, "{format:?}: {}", written.bytes);
         }
+    }
+
+    #[test]
+    fn many_bodies_share_one_bound() {
+        let name = "n".repeat(1_000_000);
+        let body = format!(r#"{{"{name}":[1{}]}}"#, ",1".repeat(19));
+        let mut written = Written::default();
+        let mut budget = Budget::new(&mut written);
+        let mut one = || read(Format::Json, body.as_bytes(), &mut budget);
+        assert_eq!((one(), one()), (Ok(()), Err(Error::TooMuch)));
+        assert!(written.bytes <= FREE, "{}", written.bytes);
     }
 }

@@ -9,10 +9,8 @@ mod leaf;
 pub mod prometheus;
 mod reader;
 
+pub use budget::Budget;
 pub use detect::detect;
-
-use self::budget::Budget;
-use crate::metric::Collector;
 
 /// What a source's body is, in the words of `courier.toml`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -31,24 +29,28 @@ pub enum Format {
     Json,
 }
 
-/// Reads a whole body and tells `out` every series and value.
+/// Reads a whole body and tells `out` every series and value; all bodies of an errand share one budget.
 ///
 /// Of Actuator that is one meter; an index is read with [`actuator::names`], and each of its meters fetched.
 ///
 /// # Errors
 /// What is wrong with the body, and where.
-pub fn read(format: Format, body: &[u8], out: &mut dyn Collector) -> Result<(), Error> {
+pub fn read(format: Format, body: &[u8], out: &mut Budget<'_>) -> Result<(), Error> {
     // An application that is starting up may answer with nothing, which must not look as if it had no metrics.
     if body.trim_ascii().is_empty() {
         return Err(Error::Empty);
     }
-    let mut out = Budget::new(body.len(), out);
+    if format == Format::Auto {
+        return read(detect(None, body)?, body, out);
+    }
+    out.grant(body.len());
     match format {
-        Format::Auto => read(detect(None, body)?, body, &mut out),
-        Format::Dropwizard => dropwizard::read(body, &mut out),
-        Format::Actuator => actuator::meter(body, &mut out),
-        Format::Prometheus => prometheus::read(body, &mut out),
-        Format::Json => json::read(body, &mut out),
+        // It was found out above.
+        Format::Auto => Ok(()),
+        Format::Dropwizard => dropwizard::read(body, out),
+        Format::Actuator => actuator::meter(body, out),
+        Format::Prometheus => prometheus::read(body, out),
+        Format::Json => json::read(body, out),
     }?;
     if out.exceeded() {
         return Err(Error::TooMuch);
@@ -148,7 +150,7 @@ mod tests {
 
     fn told(format: Format, body: &str) -> Result<Vec<String>, Error> {
         let mut out = Recorded::default();
-        read(format, body.as_bytes(), &mut out).map(|()| out.0)
+        read(format, body.as_bytes(), &mut Budget::new(&mut out)).map(|()| out.0)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A body in a regular file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub fn read(path: &Path, access: &Access<'_>) -> Result<Body, Error> {
         url: path.display().to_string(),
         why: error.to_string(),
     };
-    let (mut file, found) = open(path).map_err(failed)?;
+    let (file, found) = open(path).map_err(failed)?;
     // What was opened is asked, not the path, which may mean something else by now.
     let not_allowed =
         |allow: &[super::allow::Allow]| !allow.iter().any(|one| one.permits_file(&found));
@@ -29,15 +29,11 @@ pub fn read(path: &Path, access: &Access<'_>) -> Result<Body, Error> {
         return Err(Error::NotAFile(path.to_owned()));
     }
     let max_bytes = access.source.max_bytes;
-    let mut bytes = Vec::with_capacity(metadata.len().min(max_bytes) as usize);
-    let limited = &mut Read::by_ref(&mut file).take(max_bytes + 1);
-    limited.read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > max_bytes {
-        return Err(Error::TooLarge {
-            url: path.display().to_string(),
-            max_bytes,
-        });
-    }
+    let bytes = super::read_all(file, metadata.len(), max_bytes).map_err(failed)?;
+    let bytes = bytes.ok_or_else(|| Error::TooLarge {
+        url: path.display().to_string(),
+        max_bytes,
+    })?;
     Ok(Body {
         bytes,
         content_type: None,

@@ -88,7 +88,11 @@ fn ask(
 
 fn request(uri: &Uri, access: &Access<'_>) -> Result<Request<()>, String> {
     let source = access.source;
-    let mut request = Request::get(uri).header(header::ACCEPT, ACCEPT);
+    let mut request = Request::get(uri);
+    let says = |name: &String| name.eq_ignore_ascii_case(header::ACCEPT.as_str());
+    if !source.headers.keys().any(says) {
+        request = request.header(header::ACCEPT, ACCEPT);
+    }
     for (name, value) in &source.headers {
         request = request.header(name, value);
     }
@@ -157,17 +161,12 @@ fn body(
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
     let expected = response.body().content_length().unwrap_or(64 << 10);
-    let mut bytes = Vec::with_capacity(expected.min(max_bytes) as usize);
-    let mut reader = response.body_mut().as_reader().take(max_bytes + 1);
-    if let Err(error) = reader.read_to_end(&mut bytes) {
-        return Err(failure(location, ureq::Error::from(error)));
-    }
-    if bytes.len() as u64 > max_bytes {
-        return Err(Error::TooLarge {
-            url: location.to_string(),
-            max_bytes,
-        });
-    }
+    let bytes = super::read_all(response.body_mut().as_reader(), expected, max_bytes)
+        .map_err(|error| failure(location, ureq::Error::from(error)))?;
+    let bytes = bytes.ok_or_else(|| Error::TooLarge {
+        url: location.to_string(),
+        max_bytes,
+    })?;
     Ok(Body {
         bytes,
         content_type,

@@ -7,12 +7,13 @@ mod http;
 mod location;
 mod trust;
 
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 pub use location::Location;
 
 use crate::deadline::Deadline;
-use crate::settings::courier::Source;
+use crate::settings::courier::{MAX_BYTES, Source};
 
 /// A body and what its server says it is.
 #[derive(Debug)]
@@ -88,6 +89,14 @@ impl Error {
             Error::Unknown(_) | Error::Unusable { .. } | Error::NotAllowed(_) | Error::NotAFile(_)
         )
     }
+}
+
+/// Reads everything, unless it is longer than the settings permit: then `None`. `expected` is what the other side says of
+/// its length, which is believed only so far as memory is cheap.
+fn read_all(from: impl Read, expected: u64, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::with_capacity(expected.min(max_bytes).min(MAX_BYTES) as usize);
+    from.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= max_bytes).then_some(bytes))
 }
 
 /// What may be fetched, and how.
