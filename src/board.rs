@@ -12,11 +12,11 @@ use crate::trapper::request::Stamp;
 
 /// Sources that are kept; the oldest gives way.
 pub const SLOTS: usize = 256;
-/// The longest error text, in bytes.
+/// The longest text, in bytes.
 const TEXT: usize = 512;
 const TEXT_WORDS: usize = TEXT / 8;
 /// Words of a slot before its text.
-const FIXED: usize = 17;
+const FIXED: usize = 18;
 const SLOT: usize = FIXED + TEXT_WORDS;
 /// Words before the first slot: the last stamp, what was said already, and how many snapshots were lost.
 const HEAD: usize = 3;
@@ -40,8 +40,10 @@ pub enum Status {
 pub struct Record {
     /// How it ended.
     pub status: Status,
-    /// Why it did not go through, else empty.
-    pub error: String,
+    /// Why it did not go through, or what each destination answered.
+    pub told: String,
+    /// Whether it got as far as the destinations.
+    pub delivered: bool,
     /// The whole errand.
     pub elapsed: f64,
     /// Until the body was there.
@@ -136,11 +138,11 @@ impl Board {
             Status::Timeout => 1,
             Status::Failed => 2,
         };
-        let mut end = record.error.len().min(TEXT);
-        while !record.error.is_char_boundary(end) {
+        let mut end = record.told.len().min(TEXT);
+        while !record.told.is_char_boundary(end) {
             end -= 1;
         }
-        let text = &record.error.as_bytes()[..end];
+        let text = &record.told.as_bytes()[..end];
         let fixed = [
             id,
             nanoseconds(now),
@@ -158,6 +160,7 @@ impl Board {
             record.named,
             record.refused,
             text.len() as u64,
+            u64::from(record.delivered),
         ];
         for (word, value) in slot[1..].iter().zip(fixed) {
             word.store(value, Ordering::Relaxed);
@@ -232,7 +235,7 @@ fn read(slot: &[AtomicU64], id: u64) -> Option<(Record, u64)> {
         if before & 1 == 0 && slot[0].load(Ordering::Relaxed) == before {
             return (words[1] == id).then(|| (record(&words), words[2]));
         }
-        std::hint::spin_loop();
+        std::thread::yield_now();
     }
     None
 }
@@ -249,7 +252,8 @@ fn record(words: &[u64]) -> Record {
             1 => Status::Timeout,
             _ => Status::Failed,
         },
-        error: String::from_utf8_lossy(&text[..length]).into_owned(),
+        told: String::from_utf8_lossy(&text[..length]).into_owned(),
+        delivered: words[17] != 0,
         elapsed: f64::from_bits(words[4]),
         fetch: f64::from_bits(words[5]),
         parse: f64::from_bits(words[6]),
@@ -290,7 +294,8 @@ mod tests {
         let board = Board::private();
         let record = Record {
             status: Status::Failed,
-            error: "ü".repeat(300),
+            told: "ü".repeat(300),
+            delivered: true,
             elapsed: 1.5,
             values: 7,
             refused: 9,
@@ -300,10 +305,10 @@ mod tests {
         board.write("other", &Record::default(), at(11));
         let (read, age) = board.read("app", at(12)).unwrap();
         assert_eq!(age, Duration::from_secs(2));
-        assert_eq!(read.error, "ü".repeat(256));
+        assert_eq!(read.told, "ü".repeat(256));
         assert_eq!(
             Record {
-                error: record.error.clone(),
+                told: record.told.clone(),
                 ..read
             },
             record

@@ -96,8 +96,8 @@ enum Verb {
     Stats {
         /// A name from courier.toml, or a URL
         source: String,
-        /// status, error, elapsed, fetch, parse, send, server, bytes, values, processed, failed, skipped, age, waiting
-        /// or lost
+        /// status, error, destinations, elapsed, fetch, parse, send, server, bytes, values, processed, failed, skipped,
+        /// age, waiting or lost
         field: String,
     },
     /// Print the version
@@ -303,9 +303,9 @@ fn send(
         deadline,
         spool: None,
     };
-    let reply =
+    let answers =
         deliver::deliver(&delivery, stamp, &frame).map_err(|error| failed(error.to_string()))?;
-    if reply.failed > 0 {
+    if answers.fewest().failed > 0 {
         return Err(Failure {
             text: format!(
                 "the server refused the value: is there a trapper item {key} on host {host}, known to the server for a minute, that takes values from this address?"

@@ -44,7 +44,8 @@ fn every_destination_gets_the_same_values(bench: &Bench) {
     assert_eq!(sent.status.code(), Some(1), "{sent:?}");
     let said = String::from_utf8(sent.stderr).unwrap();
     let expected = format!(
-        "courier: {GONE}: connecting: Connection refused (os error 111); taken by {SERVER}, {}",
+        "courier: {SERVER}: 1 processed, 0 refused; {GONE}: connecting: Connection refused (os error 111); {}: 1 \
+         processed, 0 refused",
         other.address
     );
     assert_eq!(said.trim_end(), expected);

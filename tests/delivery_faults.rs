@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 use lab::{Lab, Version, proof};
@@ -10,14 +11,19 @@ use serde_json::json;
 use support::stub::{Behaviour, Stub};
 use support::wait_for;
 
+/// What is measured against a deadline of seconds runs alone.
+static BUSY: RwLock<()> = RwLock::new(());
+
 #[test]
 fn every_fault_of_a_server_or_a_disk_is_answered_in_time() {
+    let _alone = BUSY.write();
     proof::faults(Version::V6_0, 8).unwrap();
 }
 
 #[test]
 fn outages_of_the_server_and_deaths_of_the_agent_double_no_snapshot_and_lose_none_without_account()
 {
+    let _busy = BUSY.read();
     let plan = proof::Plan {
         seed: 20,
         snapshots: 60,
@@ -29,11 +35,13 @@ fn outages_of_the_server_and_deaths_of_the_agent_double_no_snapshot_and_lose_non
 
 #[test]
 fn thousands_of_calls_of_all_kinds_leave_the_agent_as_it_was() {
+    let _busy = BUSY.read();
     proof::soak(Version::V6_0, 20_000).unwrap();
 }
 
 #[test]
 fn memcheck_finds_no_error_and_no_leak_of_the_module() {
+    let _busy = BUSY.read();
     proof::memcheck(200).unwrap();
 }
 
@@ -78,6 +86,40 @@ fn explain_names_the_keys_that_the_server_refuses() {
         refused,
         ["courier: 127.0.0.1:10051 refuses counter[b.count]"]
     );
+}
+
+#[test]
+fn refused_values_are_said_once_for_each_item_and_the_stats_tell_each_destination() {
+    let lab = lab("[deliver]\nto = ['127.0.0.1', 'localhost']\n");
+    let host = lab.api().create_host("lab", &["Lab"], &[], &[]).unwrap();
+    let item = json!({"hostid": host, "name": "a", "key_": "counter[a.count]", "type": 2, "value_type": 3});
+    lab.api().call("item.create", item).unwrap();
+    lab.reload_config_cache().unwrap();
+    let push = |host: &str| {
+        let key = format!("courier.push[/srv/app.json,,{host}]");
+        let elapsed: f64 = lab.agent().get(&key).unwrap().parse().unwrap();
+        assert!(elapsed >= 1.0, "{elapsed}");
+        lab.agent()
+            .get("courier.stats[/srv/app.json,destinations]")
+            .unwrap()
+    };
+    let taken = "127.0.0.1:10051: 1 processed, 3 refused; localhost:10051: 1 processed, 3 refused";
+    wait_for("known items", Duration::from_secs(60), || {
+        (push("lab") == taken).then_some(())
+    });
+    for _ in 0..5 {
+        let refused =
+            "127.0.0.1:10051: 0 processed, 4 refused; localhost:10051: 0 processed, 4 refused";
+        assert_eq!(push("nobody"), refused);
+        assert_eq!(push("lab"), taken);
+    }
+    let log = lab.agent().log().unwrap();
+    for said in [
+        "refused 4 of 4 values for host nobody (127.0.0.1:10051: 0 processed",
+        "refused 3 of 4 values for host lab (127.0.0.1:10051: 1 processed",
+    ] {
+        assert_eq!(log.matches(said).count(), 1, "{said}: {log}");
+    }
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub fn explain(
                 spool: None,
             };
             deliver::deliver(&delivery, stamp, &frame)
-                .map(|reply| reply.failed)
+                .map(|answers| answers.fewest().failed)
                 .map_err(|error| error.to_string())
         };
         let mut search = Search {

@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::errand::{self, Target};
 use crate::select::Selection;
 use crate::spool::Spool;
-use crate::trapper::deliver::{self, Delivered, Delivery};
+use crate::trapper::deliver::{self, Answers, Delivery};
 use crate::trapper::destination::Destination;
 use crate::trapper::request::{Naming, Request, Stamp};
 
@@ -54,30 +54,26 @@ pub fn push(
     let outcome = errand.run(environment, deadline, &mut record);
     record.elapsed = milliseconds(start).max(1.0);
     let source = &errand.target.id;
-    let before = environment.board.read(source, SystemTime::now());
-    let before = before.map(|(record, _)| record).unwrap_or_default();
-    record.named = before.named;
-    record.refused = before.refused;
     let value = match outcome {
         Err(Failure::Misuse(reason)) => return Err(reason),
         Err(Failure::TimedOut(reason)) => {
             record.status = Status::Timeout;
-            record.error = reason;
+            record.told = reason;
             -1.0
         }
         Err(Failure::Failed(reason)) => {
             record.status = Status::Failed;
-            record.error = reason;
+            record.told = reason;
             0.0
         }
-        Ok(unnamable) => {
-            errand.say_what_was_left_out(&unnamable, &mut record);
-            errand.say_what_was_refused(&mut record);
+        Ok(outcome) => {
+            errand.say_what_changed(environment, &parameters, &outcome, &record);
+            record.told = outcome.answers.to_string();
             record.elapsed
         }
     };
     if value <= 0.0 {
-        log::warn!("push of {source}: {}", record.error);
+        log::warn!("push of {source}: {}", record.told);
     }
     environment.board.write(source, &record, SystemTime::now());
     Ok(Answer::Number(value))
@@ -130,6 +126,13 @@ fn prefix<'a>(parameters: &Parameters<'a>, target: &'a Target) -> &'a str {
         "" => &target.source.prefix,
         prefix => prefix,
     }
+}
+
+/// What an errand that went through leaves to be said.
+struct Outcome {
+    /// Names that no item can have.
+    unnamable: Vec<String>,
+    answers: Answers,
 }
 
 /// Why an errand did not go through.
@@ -193,13 +196,13 @@ impl Errand {
         )
     }
 
-    /// Fetches, reads and delivers; answers the names that no item can have.
+    /// Fetches, reads and delivers.
     fn run(
         &self,
         environment: &Environment,
         deadline: Deadline,
         record: &mut Record,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Outcome, Failure> {
         let start = Instant::now();
         let body = self.target.fetch(deadline);
         record.fetch = milliseconds(start);
@@ -234,51 +237,63 @@ impl Errand {
         };
         let delivered = deliver::deliver(&delivery, stamp, &frame);
         record.send = milliseconds(start);
-        let Delivered {
-            processed,
-            failed,
-            seconds,
-        } = delivered.map_err(|error| match error.timed_out() {
+        record.delivered = !matches!(delivered, Err(deliver::Error::Tls(_)));
+        let answers = delivered.map_err(|error| match error.timed_out() {
             true => Failure::TimedOut(error.to_string()),
             false => Failure::Failed(error.to_string()),
         })?;
-        record.processed = processed;
-        record.failed = failed;
-        record.server = seconds * 1000.0;
-        Ok(unnamable)
+        let reply = answers.fewest();
+        record.processed = reply.processed;
+        record.failed = reply.failed;
+        record.server = reply.seconds * 1000.0;
+        Ok(Outcome { unnamable, answers })
     }
 
-    /// Names of which Zabbix can make no item are said once, in whichever process.
-    fn say_what_was_left_out(&self, unnamable: &[String], record: &mut Record) {
-        let said = if unnamable.is_empty() {
-            0
-        } else {
-            hash(unnamable)
+    /// What was left out or refused is said when it changes, in whichever process; each item has its own.
+    fn say_what_changed(
+        &self,
+        environment: &Environment,
+        parameters: &Parameters<'_>,
+        outcome: &Outcome,
+        record: &Record,
+    ) {
+        let item: Vec<&str> = (0..NAMES.len()).map(|place| parameters.at(place)).collect();
+        let item = format!("said: {item:?}");
+        let now = SystemTime::now();
+        let before = environment.board.read(&item, now);
+        let before = before.map(|(said, _)| said).unwrap_or_default();
+        let said = Record {
+            named: match &*outcome.unnamable {
+                [] => 0,
+                names => hash(names),
+            },
+            refused: record.failed,
+            ..Record::default()
         };
-        if said != 0 && said != record.named {
+        if said.named != 0 && said.named != before.named {
             log::warn!(
                 "push of {}: Zabbix can make no item of these names, their values are left out: {}",
                 self.target.id,
-                unnamable.join(", ")
+                outcome.unnamable.join(", ")
             );
         }
-        record.named = said;
-    }
-
-    /// Refused values are said when their number changes.
-    fn say_what_was_refused(&self, record: &mut Record) {
-        let said = record.failed;
-        if said != record.refused && said != 0 {
+        if said.refused != 0 && said.refused != before.refused {
+            let each = match outcome.answers.are_several() {
+                true => format!(" ({})", outcome.answers),
+                false => String::new(),
+            };
             log::warn!(
-                "push of {}: the server refused {} of {} values for host {}: items that discovery has not made yet, \
-                 that are disabled or of another type, an unknown host, or an address that Allowed hosts leaves out",
+                "push of {}: the server refused {} of {} values for host {}{each}: items that discovery has not made \
+                 yet, that are disabled or of another type, an unknown host, or an address that Allowed hosts leaves out",
                 self.target.id,
                 record.failed,
                 record.values,
                 self.host
             );
         }
-        record.refused = said;
+        if (said.named, said.refused) != (before.named, before.refused) {
+            environment.board.write(&item, &said, now);
+        }
     }
 }
 

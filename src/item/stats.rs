@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::errand::Target;
 use crate::spool::Spool;
 
-const FIELDS: &str = "status, error, elapsed, fetch, parse, send, server, bytes, values, processed, failed, skipped, age, \
+const FIELDS: &str = "status, error, destinations, elapsed, fetch, parse, send, server, bytes, values, processed, failed, skipped, age, \
     waiting, lost";
 
 /// Answers one field.
@@ -35,7 +35,10 @@ pub fn stats(environment: &Environment, parameters: &[Cow<'_, str>]) -> Result<A
             }
             .to_owned(),
         ),
-        "error" => Answer::Text(record.error),
+        "error" if record.status == Status::Ok => Answer::Text(String::new()),
+        "error" => Answer::Text(record.told),
+        "destinations" if record.delivered => Answer::Text(record.told),
+        "destinations" => Answer::Text(String::new()),
         "elapsed" => Answer::Number(record.elapsed),
         "fetch" => Answer::Number(record.fetch),
         "parse" => Answer::Number(record.parse),

@@ -35,10 +35,11 @@ pub struct Delivery<'a> {
     pub spool: Option<Spool<'a>>,
 }
 
-/// What became of the values; of several destinations the one that took fewest.
-pub type Delivered = Reply;
+/// What each destination answered, in the settings' order.
+#[derive(Debug)]
+pub struct Answers(Vec<(String, Result<Reply, Undelivered<Nodes>>)>);
 
-/// Why not every destination took a frame.
+/// Not every destination took a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing was sent: TLS cannot be set up.
@@ -46,14 +47,7 @@ pub enum Error {
     Tls(#[from] tls::Error),
     /// Some destinations did not take it.
     #[error("{0}")]
-    Destinations(Failures),
-}
-
-/// The destinations that did not take a frame, and those that did.
-#[derive(Debug)]
-pub struct Failures {
-    failed: Vec<Undelivered<Nodes>>,
-    took: Vec<String>,
+    Destinations(Answers),
 }
 
 /// What went wrong with each node of a destination that was tried.
@@ -82,19 +76,44 @@ impl Error {
     pub fn timed_out(&self) -> bool {
         match self {
             Error::Tls(_) => false,
-            Error::Destinations(Failures { failed, .. }) => {
-                failed.iter().any(|one| one.timed_out(Nodes::timed_out))
+            Error::Destinations(Answers(all)) => {
+                let mut failed = all.iter().filter_map(|(_, answer)| answer.as_ref().err());
+                failed.any(|one| one.timed_out(Nodes::timed_out))
             }
         }
     }
 }
 
-impl fmt::Display for Failures {
+impl Answers {
+    /// What became of the values: of several destinations, at the one that took fewest.
+    pub fn fewest(&self) -> Reply {
+        let replies = self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        replies
+            .min_by_key(|reply| reply.processed)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Whether there are several.
+    pub fn are_several(&self) -> bool {
+        self.0.len() > 1
+    }
+}
+
+impl fmt::Display for Answers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reasons: Vec<String> = self.failed.iter().map(Undelivered::to_string).collect();
-        f.write_str(&reasons.join("; "))?;
-        if !self.took.is_empty() {
-            write!(f, "; taken by {}", self.took.join(", "))?;
+        for (place, (to, answer)) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("; ")?;
+            }
+            match answer {
+                Ok(Reply {
+                    processed, failed, ..
+                }) => write!(f, "{to}: {processed} processed, {failed} refused")?,
+                // An error of sending names the node.
+                Err(error) if matches!(error.why, Why::Send(_)) => error.fmt(f)?,
+                Err(error) => write!(f, "{to}: {error}")?,
+            }
         }
         Ok(())
     }
@@ -104,7 +123,7 @@ impl fmt::Display for Failures {
 ///
 /// # Errors
 /// [`Error`] unless every destination took it.
-pub fn deliver(delivery: &Delivery<'_>, stamp: Stamp, frame: &[u8]) -> Result<Delivered, Error> {
+pub fn deliver(delivery: &Delivery<'_>, stamp: Stamp, frame: &[u8]) -> Result<Answers, Error> {
     let tls = tls::Client::new(delivery.tls)?;
     let route = Route {
         from: delivery.from,
@@ -146,25 +165,11 @@ pub fn deliver(delivery: &Delivery<'_>, stamp: Stamp, frame: &[u8]) -> Result<De
             running.into_iter().map(join).collect()
         }),
     };
-    let mut failures = Failures {
-        failed: Vec::new(),
-        took: Vec::new(),
-    };
-    let mut fewest: Option<Reply> = None;
-    for (place, answer) in answers.into_iter().enumerate() {
-        match answer {
-            Err(failed) => failures.failed.push(failed),
-            Ok(reply) => {
-                failures.took.push(delivery.destinations[place].to_string());
-                if fewest.is_none_or(|fewest| reply.processed < fewest.processed) {
-                    fewest = Some(reply);
-                }
-            }
-        }
-    }
-    match fewest {
-        Some(fewest) if failures.failed.is_empty() => Ok(fewest),
-        _ => Err(Error::Destinations(failures)),
+    let names = delivery.destinations.iter().map(Destination::to_string);
+    let answers = Answers(names.zip(answers).collect());
+    match answers.0.iter().all(|(_, answer)| answer.is_ok()) {
+        true => Ok(answers),
+        false => Err(Error::Destinations(answers)),
     }
 }
 
@@ -265,8 +270,13 @@ mod tests {
         let address = destination::address(&listener.local_addr().unwrap().to_string()).unwrap();
         let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
         thread::spawn(move || {
-            for answer in answers {
-                let (mut stream, _) = listener.accept().unwrap();
+            let mut listener = Some(listener);
+            for (number, answer) in answers.iter().enumerate() {
+                let (mut stream, _) = listener.as_ref().unwrap().accept().unwrap();
+                // Who was answered may come again at once, and finds nobody after the last answer.
+                if number + 1 == answers.len() {
+                    listener = None;
+                }
                 let mut header = [0; frame::HEADER];
                 stream.read_exact(&mut header).unwrap();
                 let mut message = vec![0; frame::read(header).unwrap().length];
@@ -321,7 +331,7 @@ mod tests {
         let frame = [&frame::header(MESSAGE.len()), MESSAGE].concat();
         let stamp = Stamp { clock: 1, ns: 0 };
         deliver(&delivery, stamp, &frame)
-            .map(|reply| reply.processed)
+            .map(|answers| answers.fewest().processed)
             .map_err(|error| error.to_string())
     }
 
@@ -366,11 +376,13 @@ mod tests {
         let all = [&works, &gone, &other].map(|node| cluster(&[node]));
         let error = delivered(&all).unwrap_err();
         assert!(
-            error.starts_with(&format!("{gone}: connecting: ")),
+            error.starts_with(&format!(
+                "{works}: 1 processed, 0 refused; {gone}: connecting: "
+            )),
             "{error}"
         );
         assert!(
-            error.ends_with(&format!("; taken by {works}, {other}")),
+            error.ends_with(&format!("; {other}: 1 processed, 0 refused")),
             "{error}"
         );
     }

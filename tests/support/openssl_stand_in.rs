@@ -178,6 +178,6 @@ pub fn deliver(to: &str, tls: &Tls, patience: Duration) -> Result<u64, String> {
     };
     let stamp = Stamp { clock: 1, ns: 0 };
     deliver::deliver(&delivery, stamp, &[header, message].concat())
-        .map(|reply| reply.processed)
+        .map(|answers| answers.fewest().processed)
         .map_err(|error| error.to_string())
 }
