@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -50,10 +51,14 @@ fn make(agent: &Agent, command: &str) {
 }
 
 fn get(agent: &Agent, key: &str) -> Result<String, String> {
-    let start = Instant::now();
-    let answer = agent.get_within(key, TIMEOUT);
-    let took = start.elapsed();
-    assert!(took < TIMEOUT, "{key} took {took:?}");
+    // The deadline is the courier's; that a loaded machine lets a process wait for longer than is left of it is not.
+    let attempt = |_| {
+        let start = Instant::now();
+        let answer = agent.get_within(key, TIMEOUT);
+        (start.elapsed() < TIMEOUT).then_some(answer)
+    };
+    let answer = (0..3).find_map(attempt);
+    let answer = answer.unwrap_or_else(|| panic!("{key}: three times later than {TIMEOUT:?}"));
     answer.map_err(|error| error.to_string())
 }
 
@@ -352,6 +357,7 @@ fn every_item_can_be_tried_on_the_agents_command_line_and_printing_all_delivers_
     assert_eq!(trapper.connections(), 0);
 
     let app = bench.stub(counter());
+    let agent = bench.agent_with("");
     for (key, expected) in [
         (
             format!("courier.discover[{}]", app.url()),
@@ -367,11 +373,47 @@ fn every_item_can_be_tried_on_the_agents_command_line_and_printing_all_delivers_
             concat!("[t|", env!("CARGO_PKG_VERSION"), "]"),
         ),
     ] {
-        let output = bench.agent().test(&key).unwrap();
+        let output = agent.test(&key).unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(text.contains(expected), "{key}: {text}");
     }
     bench.all_alive();
+}
+
+#[test]
+fn signals_in_the_middle_of_an_errand_change_nothing() {
+    let bench = bench();
+    let agent = bench.agent_with("");
+    let body = br#"{"version":"4.0.0","counters":{"a":{"count":1}}}"#;
+    let slow = bench.stub(Behaviour::Drips(Arc::new(
+        [b"HTTP/1.0 200 OK\r\n\r\n".as_slice(), body].concat(),
+    )));
+    let pids = agent.pids().unwrap();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // The one that orders of `zabbix_agentd -R` come by, to all that work.
+            let start = Instant::now();
+            while !ended.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(60) {
+                let pids = pids[1..].iter().map(u32::to_string);
+                let sent = Command::new("kill").arg("-USR1").args(pids).status();
+                assert!(sent.unwrap().success());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let fast = bench.stub(counter());
+        for _ in 0..100 {
+            let answer = discover(&agent, &fast.url());
+            assert!(answer.unwrap().contains("{#COUNTER}"));
+        }
+        assert_eq!(
+            push(&agent, &slow.url()),
+            Ok(-1.0),
+            "its deadline, not the signal, ends it"
+        );
+        ended.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(agent.pids().unwrap(), pids);
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn they_import_into_7_0_and_serve_one_host_together() {
 
 #[test]
 fn discovery_makes_every_item_of_all_three_on_one_host_and_no_trigger_fires() {
-    let lab = Lab::builder().start().unwrap();
+    let lab = Lab::builder().agent_config("Timeout=30\n").start().unwrap();
     let apps =
         [App::Dropwizard, App::NodeExporter, App::Pyctuator].map(|app| lab.start_app(app).unwrap());
     import(&lab);
@@ -57,6 +57,7 @@ fn discovery_makes_every_item_of_all_three_on_one_host_and_no_trigger_fires() {
                 (own("SOURCE"), app.url()),
                 (own("INTERVAL.PUSH"), "5s".into()),
                 (own("INTERVAL.DISCOVERY"), "15s".into()),
+                (own("SLOW"), "30000".into()),
             ]
         })
         .collect();

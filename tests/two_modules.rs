@@ -70,6 +70,9 @@ fn two_modules_in_one_agent_answer_each_for_itself_in_either_order() {
         agent.write_file("/srv/app.json", body).unwrap();
         load_beside(agent, place);
         let pids = agent.pids().unwrap();
+        // Nothing of the module runs in the parent, which forks.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", pids[0])).unwrap();
+        assert_eq!(threads.count(), 1);
         both_answer(agent);
         assert_eq!(agent.pids().unwrap(), pids);
         let log = agent.log().unwrap();

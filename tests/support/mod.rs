@@ -7,7 +7,7 @@ pub mod openssl_stand_in;
 pub mod pki;
 pub mod stub;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -118,7 +118,8 @@ impl<'a> Host<'a> {
         );
     }
 
-    /// The last value of each item once all of `items` have one that is newer than `since`.
+    /// The last value of each item once all of `items` have one of the same push, newer than `since`: while they were
+    /// made, pushes filled a part of them.
     pub fn last_samples(
         &self,
         items: &BTreeMap<String, Item>,
@@ -135,7 +136,8 @@ impl<'a> Host<'a> {
                         last.insert(sample.item.clone(), sample);
                     }
                 }
-                (last.len() == all.len()).then(|| {
+                let push: BTreeSet<_> = last.values().map(|one| (one.clock, one.ns)).collect();
+                (last.len() == all.len() && push.len() == 1).then(|| {
                     let of = |item: &Item| last[&item.id].clone();
                     all.iter()
                         .map(|item| (item.key.clone(), of(item)))

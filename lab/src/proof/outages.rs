@@ -343,7 +343,9 @@ impl Outages {
         let twice = numbers.filter(|one| self.history.get(one).is_some_and(|count| *count > 1));
         let twice: Vec<u64> = twice.collect();
         let missing: Vec<&u64> = self.missing(&self.acknowledged).collect();
-        let unaccounted = self.missing(&self.failed).count() > self.lost;
+        // A kill may take the one snapshot with it that its process had in hand; all others that are missing are named.
+        let gone = self.missing(&self.failed).count() + self.missing(&self.cut).count();
+        let unaccounted = gone > self.lost + self.plan.kills as usize;
         if twice.is_empty() && missing.is_empty() && !unaccounted {
             return Ok(self);
         }
