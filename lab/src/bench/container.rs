@@ -30,6 +30,8 @@ pub struct Contained {
     cpu: Spread,
     /// The highest resident memory of any of the agent's processes, in KiB.
     agent_peak: u64,
+    /// The most memory of the container at once, files that it read among it, in KiB.
+    peak: u64,
 }
 
 impl fmt::Display for Contained {
@@ -42,14 +44,15 @@ impl fmt::Display for Contained {
         write!(
             f,
             "{:<14}{:>3} pushes, {} failed; wall {median:.0} ms ({least:.0}-{most:.0}), CPU {:.1} ms ({:.1}-{:.1}), \
-             agent's peak {:.1} MiB",
+             agent's peak {:.1} MiB, the container's {:.1} MiB",
             self.way,
             self.pushes,
             self.failures.len(),
             self.cpu.median,
             self.cpu.least,
             self.cpu.most,
-            self.agent_peak as f64 / 1024.0
+            self.agent_peak as f64 / 1024.0,
+            self.peak as f64 / 1024.0
         )?;
         self.failures
             .iter()
@@ -117,6 +120,7 @@ fn run(way: &'static str, agent: &Agent, start: Instant, rounds: u64) -> Result<
         wall: Spread::of(walls).unwrap_or_default(),
         cpu: Spread::of(cpus).unwrap_or_default(),
         agent_peak,
+        peak: group.peak()?,
     })
 }
 
@@ -128,6 +132,7 @@ fn write(results: &[Contained]) -> Result<(), Error> {
             json!({
                 "way": one.way, "pushes": one.pushes, "failures": one.failures, "wall_ms": one.wall.json(),
                 "cpu_ms": one.cpu.json(), "agent_peak_KiB": one.agent_peak,
+                "container_peak_KiB": one.peak,
             })
         })
         .collect();

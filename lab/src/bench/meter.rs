@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Group {
     usage: PathBuf,
     nanoseconds: u64,
+    peak: PathBuf,
 }
 
 impl Group {
@@ -33,17 +34,27 @@ impl Group {
                 found.then(|| group.to_owned())
             })
         };
-        match (of("cpuacct"), of("")) {
-            (Some(group), _) => Ok(Self {
-                usage: format!("/sys/fs/cgroup/cpuacct{group}/cpuacct.usage").into(),
+        match (of("cpuacct"), of("memory"), of("")) {
+            (Some(cpu), Some(memory), _) => Ok(Self {
+                usage: format!("/sys/fs/cgroup/cpuacct{cpu}/cpuacct.usage").into(),
                 nanoseconds: 1,
+                peak: format!("/sys/fs/cgroup/memory{memory}/memory.max_usage_in_bytes").into(),
             }),
-            (None, Some(group)) => Ok(Self {
+            (_, _, Some(group)) => Ok(Self {
                 usage: format!("/sys/fs/cgroup{group}/cpu.stat").into(),
                 nanoseconds: 1000,
+                peak: format!("/sys/fs/cgroup{group}/memory.peak").into(),
             }),
-            (None, None) => Err(unreadable(&path, &groups)),
+            _ => Err(unreadable(&path, &groups)),
         }
+    }
+
+    /// The most memory that it had at once, in KiB: of all processes, and of the files that they read.
+    pub fn peak(&self) -> Result<u64, Error> {
+        let path = self.peak.display().to_string();
+        let text = read(&path)?;
+        let bytes: u64 = text.trim().parse().map_err(|_| unreadable(&path, &text))?;
+        Ok(bytes / 1024)
     }
 
     /// What it has used.

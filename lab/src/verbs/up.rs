@@ -22,11 +22,12 @@ impl Up {
         let step = Step::begin(format!("Starting Zabbix {}", self.zabbix));
         let lab = builder.start()?;
         step.done();
+        let interrupted = super::on_interrupt()?;
         println!("frontend  {} (Admin / zabbix)", lab.frontend_url());
         println!("server    docker exec -it {} bash", lab.pod().name());
         println!("Ctrl-C stops and removes all of it.");
         // The sender lives as long as the process: there is nothing else to receive.
-        let _ = super::on_interrupt()?.recv();
+        let _ = interrupted.recv();
         Ok(())
     }
 }
