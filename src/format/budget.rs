@@ -11,9 +11,10 @@ const VALUE: usize = 64;
 /// Passes on what a format tells, up to a bound.
 pub struct Budget<'a> {
     out: &'a mut dyn Collector,
-    spent: usize,
     /// The bodies' bytes so far.
     length: usize,
+    spent: usize,
+    limit: usize,
     /// What the current series costs, which its values repeat.
     series: usize,
     exceeded: bool,
@@ -24,8 +25,9 @@ impl<'a> Budget<'a> {
     pub fn new(out: &'a mut dyn Collector) -> Self {
         Budget {
             out,
-            spent: 0,
             length: 0,
+            spent: 0,
+            limit: FREE,
             series: 0,
             exceeded: false,
         }
@@ -34,6 +36,7 @@ impl<'a> Budget<'a> {
     /// Grants what a body of `length` bytes brings, beside those before it.
     pub(super) fn grant(&mut self, length: usize) {
         self.length = self.length.saturating_add(length);
+        self.limit = FREE.max(self.length.saturating_mul(4));
     }
 
     /// Whether the bodies told more, which was not passed on.
@@ -43,7 +46,7 @@ impl<'a> Budget<'a> {
 
     fn spend(&mut self, bytes: usize) -> bool {
         self.spent = self.spent.saturating_add(bytes);
-        self.exceeded |= self.spent > FREE.max(self.length.saturating_mul(4));
+        self.exceeded |= self.spent > self.limit;
         !self.exceeded
     }
 }
