@@ -1,6 +1,7 @@
 //! The HTTP client: its connections over TCP, TLS or a unix socket, kept between errands.
 
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,8 +100,7 @@ impl Resolver for Lookup {
         let found = net::resolve(host, Location::port(uri), Deadline::after(*timeout.after))?;
         let mut addresses = self.empty();
         for address in found.into_iter().take(16) {
-            // Whatever a name server says: localhost is this machine.
-            if host.eq_ignore_ascii_case("localhost") && !address.ip().is_loopback() {
+            if leads_away(host, address.ip()) {
                 let text = format!(
                     "localhost resolves to {}, which is another machine",
                     address.ip()
@@ -114,6 +114,12 @@ impl Resolver for Lookup {
         }
         Ok(addresses)
     }
+}
+
+/// Whether a name that is allowed as this machine's leads to another: localhost is this machine, whatever a name server or
+/// /etc/hosts says.
+fn leads_away(host: &str, address: IpAddr) -> bool {
+    host.eq_ignore_ascii_case("localhost") && !address.is_loopback()
 }
 
 /// Makes connections, over TCP or to one unix socket.
@@ -185,5 +191,24 @@ impl Transport for Wire {
 
     fn is_open(&mut self) -> bool {
         self.connection.is_idle()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn localhost_is_this_machine_whatever_it_resolves_to() {
+        let at = |text: &str| text.parse().unwrap();
+        for (host, address, away) in [
+            ("localhost", "127.0.0.1", false),
+            ("localhost", "::1", false),
+            ("LocalHost", "192.0.2.1", true),
+            ("localhost", "2001:db8::1", true),
+            ("app.example", "192.0.2.1", false),
+        ] {
+            assert_eq!(leads_away(host, at(address)), away, "{host} {address}");
+        }
     }
 }
