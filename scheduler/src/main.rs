@@ -81,11 +81,14 @@ impl Error {
 
 fn run(invocation: Invocation) -> Result<Exit, Error> {
     let environment = Environment::load(invocation.env_file.as_deref())?;
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Error::Runtime)?
-        .block_on(execute(invocation.command, &environment))
+        .map_err(Error::Runtime)?;
+    let result = runtime.block_on(execute(invocation.command, &environment));
+    // Dropped, it would wait for a name server that does not answer, however long the resolver asks.
+    runtime.shutdown_background();
+    result
 }
 
 async fn execute(command: Command, environment: &Environment) -> Result<Exit, Error> {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use tokio::time::timeout_at;
 
 use super::outcome::print_json;
 use super::session::{Service, Session, Zabbix};
@@ -42,7 +43,10 @@ pub async fn list(verb: &cli::List, environment: &Environment) -> Result<Exit, E
         Some(_) => Zabbix::open(component, environment, deadline).await?,
         None => None,
     };
-    let listing = listing(verb, zabbix.as_ref(), environment, deadline).await;
+    let listing = listing(verb, zabbix.as_ref(), environment, deadline);
+    let listing = timeout_at(deadline.cleared, listing)
+        .await
+        .unwrap_or(Err(Error::Timeout));
     if let Some(zabbix) = zabbix {
         zabbix.log_out().await;
     }

@@ -61,7 +61,7 @@ async fn try_resize(
             }
         }
     };
-    tokio::time::timeout_at(deadline.end, work)
+    tokio::time::timeout_at(deadline.cleared, work)
         .await
         .unwrap_or(Err(Error::Timeout))
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::state::{Lock, State};
 use super::{Deadline, Error, compose, swarm};
@@ -39,7 +39,7 @@ pub struct Zabbix {
     host: Option<ServiceHost>,
     macros: Macros,
     trapper: String,
-    end: Instant,
+    deadline: Deadline,
 }
 
 /// A service, wherever it is.
@@ -77,7 +77,7 @@ impl Zabbix {
         let (host, macros) = match known.and_then(|known| known.map_err(Error::from)) {
             Ok(known) => known,
             Err(error) => {
-                log_out(&client).await;
+                log_out(&client, deadline).await;
                 return Err(error);
             }
         };
@@ -100,7 +100,7 @@ impl Zabbix {
             host,
             macros,
             trapper,
-            end: deadline.end,
+            deadline,
         }))
     }
 
@@ -112,19 +112,19 @@ impl Zabbix {
                 _ => Ok(()),
             }
         };
-        let limit = self.end.min(Instant::now() + ANSWER_LIMIT);
+        let limit = self.deadline.told.min(Instant::now() + ANSWER_LIMIT);
         let told = timeout_at(limit, told)
             .await
             .unwrap_or(Err("no answer in time".to_owned()));
         if let Err(reason) = told {
             eprintln!("the outcome was not sent to {}: {reason}", self.trapper);
         }
-        log_out(&self.client).await;
+        self.log_out().await;
     }
 
     /// Logs out, where there is nothing to tell.
     pub async fn log_out(self) {
-        log_out(&self.client).await;
+        log_out(&self.client, self.deadline).await;
     }
 
     async fn tell(&self, host: &ServiceHost, answer: &Answer) -> Result<(), String> {
@@ -296,6 +296,7 @@ impl Session {
 }
 
 /// Ends a session; one that stays open because Zabbix does not answer ends by itself.
-async fn log_out(client: &Client) {
-    let _ = timeout(LOGOUT_LIMIT, client.logout()).await;
+async fn log_out(client: &Client, deadline: Deadline) {
+    let limit = deadline.end.min(Instant::now() + LOGOUT_LIMIT);
+    let _ = timeout_at(limit, client.logout()).await;
 }

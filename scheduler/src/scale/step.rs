@@ -1,6 +1,6 @@
 //! The verbs scale_up and scale_down: more replicas, or fewer.
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::plan::{self, Step};
 use super::program::{self, Way};
@@ -59,13 +59,18 @@ async fn try_scale(
         lock: lock.as_ref(),
         deadline,
     };
-    loop {
-        match run.once(answer).await {
-            // Someone else changed the service in between: look and decide anew.
-            Err(Error::OutOfSequence(_)) if Instant::now() < deadline.work => {}
-            result => return result,
+    let work = async {
+        loop {
+            match run.once(answer).await {
+                // Someone else changed the service in between: look and decide anew.
+                Err(Error::OutOfSequence(_)) if Instant::now() < deadline.work => {}
+                result => return result,
+            }
         }
-    }
+    };
+    timeout_at(deadline.cleared, work)
+        .await
+        .unwrap_or(Err(Error::Timeout))
 }
 
 struct Run<'a> {

@@ -62,7 +62,7 @@ pub async fn execute(
     let mut change = run.change.into_inner();
     let unsettled: Vec<String> = run.unsettled.into_inner().into_iter().collect();
     if !unsettled.is_empty() {
-        let (running, left) = clear(engine, service, &unsettled, true, deadline.end).await;
+        let (running, left) = clear(engine, service, &unsettled, true, deadline.cleared).await;
         change.started.extend(running);
         change.unfinished = left;
     }
