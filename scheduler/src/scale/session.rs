@@ -109,15 +109,17 @@ impl Zabbix {
         let told = async {
             match &self.host {
                 Some(host) if !answer.dry_run => self.tell(host, answer).await,
-                _ => Ok(()),
+                _ => Ok(None),
             }
         };
         let limit = self.deadline.told.min(Instant::now() + ANSWER_LIMIT);
         let told = timeout_at(limit, told)
             .await
             .unwrap_or(Err("no answer in time".to_owned()));
-        if let Err(reason) = told {
-            eprintln!("the outcome was not sent to {}: {reason}", self.trapper);
+        match told {
+            Ok(None) => {}
+            Ok(Some(warning)) => eprintln!("{warning}"),
+            Err(reason) => eprintln!("the outcome was not sent to {}: {reason}", self.trapper),
         }
         self.log_out().await;
     }
@@ -127,7 +129,8 @@ impl Zabbix {
         log_out(&self.client, self.deadline).await;
     }
 
-    async fn tell(&self, host: &ServiceHost, answer: &Answer) -> Result<(), String> {
+    /// Sends the outcome. A server that refuses some of it is a warning.
+    async fn tell(&self, host: &ServiceHost, answer: &Answer) -> Result<Option<String>, String> {
         let items = host
             .answer_items(&self.client)
             .await
@@ -146,12 +149,21 @@ impl Zabbix {
             .filter_map(|(key, value)| Some((key, value?)))
             .collect();
         if values.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        zabbix::sender::send(&self.trapper, &host.name, &values)
+        let refused = zabbix::sender::send(&self.trapper, &host.name, &values)
             .await
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        let keys: Vec<&str> = values.iter().map(|(key, _)| *key).collect();
+        Ok((refused > 0).then(|| {
+            format!(
+                "{} refused {refused} of the values {} of the host {}: items must be enabled, be trapper items and allow \
+                 this machine, and the server knows a new one within a minute",
+                self.trapper,
+                keys.join(", "),
+                host.name
+            )
+        }))
     }
 }
 
