@@ -219,10 +219,7 @@ impl Run<'_> {
         if let Some(error) = change.error {
             return ended(answer, error);
         }
-        if self.verb.action.wait {
-            compose::wait_healthy(engine, &answer.started, self.deadline.work).await?;
-        }
-        Ok(())
+        self.healthy(answer).await
     }
 
     async fn swarm(
@@ -271,10 +268,21 @@ impl Run<'_> {
         self.note(&mut observed.record);
         self.state
             .write(lock, &observed.project, &observed.record)?;
-        let services =
-            compose::find(&self.session.engine, Some(&observed.project), Some(name)).await?;
-        answer.running = Some(services.iter().map(compose::Service::running).sum());
-        Ok(())
+        let engine = &self.session.engine;
+        let after = compose::find(engine, Some(&observed.project), Some(name)).await?;
+        answer.running = Some(after.iter().map(compose::Service::running).sum());
+        let before = service.map_or(&[][..], |service| &service.instances);
+        let after: Vec<_> = after.into_iter().flat_map(|s| s.instances).collect();
+        (answer.started, answer.removed) = changed(before, &after);
+        self.healthy(answer).await
+    }
+
+    /// Waits for the health of what was started, where that is asked for.
+    async fn healthy(&self, answer: &Answer) -> Result<(), Error> {
+        if !self.verb.action.wait {
+            return Ok(());
+        }
+        compose::wait_healthy(&self.session.engine, &answer.started, self.deadline.work).await
     }
 
     /// Notes that a step was made, from which its cool-down counts.
@@ -313,6 +321,25 @@ fn rehearse(service: Option<&Service>, target: u32, answer: &mut Answer) -> Resu
         answer.removed = names(&plan.remove);
     }
     Ok(())
+}
+
+/// The names of the containers that were started in between, also of new ones that have ended already, and of those that
+/// were removed.
+fn changed(
+    before: &[compose::Instance],
+    after: &[compose::Instance],
+) -> (Vec<String>, Vec<String>) {
+    let runs = |instance: &compose::Instance| instance.state == compose::State::Running;
+    let is_started = |new: &&compose::Instance| {
+        let old = before.iter().find(|old| old.id == new.id);
+        old.is_none_or(|old| runs(new) && !runs(old))
+    };
+    let is_gone = |old: &&compose::Instance| after.iter().all(|new| new.id != old.id);
+    let name = |instance: &compose::Instance| instance.name.clone();
+    (
+        after.iter().filter(is_started).map(name).collect(),
+        before.iter().filter(is_gone).map(name).collect(),
+    )
 }
 
 /// How many replicas run after what was done to them.

@@ -40,6 +40,10 @@ networks: {back: {}}
 const PLAIN: &str =
     "    command: [sleep, '100000']\n    init: true\n    mem_limit: 64m\n    cpus: 0.5\n";
 
+/// A check that fails the first time.
+const HEALTHY_LATER: &str =
+    "    healthcheck: {test: [CMD, sh, -c, '[ -e /ok ] || { true >/ok; false; }'], interval: 1s}\n";
+
 /// Asserts that the project has `count` containers and that its own Compose takes them for its own.
 fn up_to_date(stage: &Stage, compose: Compose, project: &str, count: usize) {
     let before = stage.containers(project);
@@ -268,24 +272,36 @@ fn the_compose_program_starts_from_nothing_and_scales_where_it_is_asked_to() {
     let stage = Stage::new();
     let file = stage.path().join("compose.yml");
     let text = format!(
-        "version: '2.4'\nservices:\n  web:\n    image: {}\n{PLAIN}",
+        "version: '2.4'\nservices:\n  web:\n    image: {}\n{PLAIN}{HEALTHY_LATER}",
         lab::SAMPLE_IMAGE
     );
     std::fs::write(&file, text).unwrap();
     let file = file.display();
     let missing = stage.run("scale_up web --project shop");
     assert!(missing.failure().contains("--file"), "{missing:?}");
-    stage.done(&format!(
-        "scale_up web 0 2 --project shop --file {file} --timeout 60"
-    ));
-    assert_eq!(stage.running().len(), 2, "{:?}", stage.running());
-    stage.done(&format!(
-        "scale_up web --project shop --file {file} --via compose --timeout 60"
-    ));
-    stage.done(&format!(
-        "scale_down web --project shop --file {file} --via compose --timeout 60"
-    ));
-    assert_eq!(stage.running().len(), 2);
+    let step = |line: &str| {
+        let run = stage.done(&format!(
+            "{line} --project shop --file {file} --timeout 60 --json"
+        ));
+        run.json()
+    };
+    let names = |value: &Value| {
+        let mut names: Vec<String> = serde_json::from_value(value.clone()).unwrap();
+        names.sort();
+        names
+    };
+    let from_nothing = step("scale_up web 0 2 --wait");
+    let first = stage.running();
+    assert_eq!((first.len(), &names(&from_nothing["started"])), (2, &first));
+    let third = step("scale_up web --via compose --wait");
+    let started = names(&third["started"]);
+    assert_eq!((started.len(), stage.running().len()), (1, 3));
+    for name in first.iter().chain(&started) {
+        let status = &stage.inspect(name)["State"]["Health"]["Status"];
+        assert_eq!(status, "healthy", "{name} was waited for");
+    }
+    let down = step("scale_down web --via compose --wait");
+    assert_eq!((names(&down["removed"]), stage.running()), (started, first));
     let left: Vec<_> = std::fs::read_dir(stage.state())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
@@ -364,8 +380,7 @@ fn what_forbids_a_step_is_told_and_exits_with_3() {
 #[test]
 fn wait_means_healthy() {
     let stage = Stage::new();
-    let check = "    healthcheck: {test: [CMD, sh, -c, '[ -e /ok ] || { true >/ok; false; }'], interval: 1s}\n";
-    stage.project(Compose::V1, "shop", &format!("{PLAIN}{check}"));
+    stage.project(Compose::V1, "shop", &format!("{PLAIN}{HEALTHY_LATER}"));
     let run = stage.done("scale_up web --wait --timeout 30");
     assert_eq!(
         stage.inspect("shop_web_2")["State"]["Health"]["Status"],
