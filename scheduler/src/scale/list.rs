@@ -138,8 +138,13 @@ fn swarm_replica(service: &str, task: &bollard::models::Task) -> Replica {
         .spec
         .as_ref()
         .and_then(|spec| spec.container_spec.as_ref());
+    // A global service's tasks have no numbers: there is one on each node.
+    let place = match task.slot {
+        Some(number) if number > 0 => number.to_string(),
+        _ => task.node_id.clone().unwrap_or_default(),
+    };
     Replica {
-        name: format!("{service}.{}", task.slot.unwrap_or_default()),
+        name: format!("{service}.{place}"),
         status: state + &error.unwrap_or_default(),
         image: container
             .and_then(|container| container.image.clone())

@@ -78,7 +78,11 @@ async fn once(
     outcome::found(answer, Some(&service), settings);
     let current = match &service {
         Service::Compose(service) => vertical::compose_limit(engine, service, resource).await?,
-        Service::Swarm(service) => vertical::swarm_limit(service, resource),
+        Service::Swarm(service) => {
+            // What has none is refused before anything is changed.
+            service.replicas()?;
+            vertical::swarm_limit(service, resource)
+        }
     };
     let in_use = match (verb.direction, &service) {
         (Direction::Up, _) => 0,
@@ -116,9 +120,8 @@ async fn once(
         Service::Swarm(service) => {
             vertical::set_swarm_limit(engine, service, resource, target).await?;
             if verb.action.wait {
-                service
-                    .wait_running(engine, service.replicas, deadline)
-                    .await?;
+                let replicas = service.replicas()?;
+                service.wait_running(engine, replicas, deadline).await?;
             }
             Ok(())
         }

@@ -257,14 +257,29 @@ impl Session {
         }
     }
 
-    /// All services of the project, or of every Compose project.
+    /// All services of the project and of the stack of this name, or of the whole engine.
     pub async fn all(&self) -> Result<Vec<Service>, Error> {
-        let found = compose::find(&self.engine, self.settings.project.as_deref(), None);
-        Ok(self
-            .answered(found)
-            .await?
+        let (settings, engine) = (&self.settings, &self.engine);
+        let project = settings.project.as_deref();
+        let composed = async {
+            match settings.engine {
+                Some(cli::Engine::Swarm) => Ok(Vec::new()),
+                _ => compose::find(engine, project, None).await,
+            }
+        };
+        let swarmed = async {
+            match settings.engine {
+                Some(cli::Engine::Compose) => Ok(Vec::new()),
+                chosen => swarm::all(engine, project, chosen.is_some()).await,
+            }
+        };
+        let asking = async { tokio::try_join!(composed, swarmed) };
+        let (composed, swarmed) = self.answered(asking).await?;
+        let swarmed = swarmed.into_iter().map(Box::new).map(Service::Swarm);
+        Ok(composed
             .into_iter()
             .map(Service::Compose)
+            .chain(swarmed)
             .collect())
     }
 

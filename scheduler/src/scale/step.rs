@@ -174,7 +174,7 @@ impl Run<'_> {
         let settings = &self.session.settings;
         match &observed.service {
             Some(Service::Compose(service)) => Ok(service.running()),
-            Some(Service::Swarm(service)) => Ok(service.replicas),
+            Some(Service::Swarm(service)) => service.replicas(),
             // Nothing is there yet: only a compose file can say what it is to be.
             None if settings.engine == Some(cli::Engine::Swarm)
                 || self.session.files(None).is_empty() =>

@@ -13,13 +13,14 @@ use crate::docker::Engine;
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// A replicated service.
+/// What docker stack deploy notes on a service.
+const STACK: &str = "com.docker.stack.namespace";
+
+/// A service.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// Its full name, the stack's before it.
     pub name: String,
-    /// How many replicas it is to have.
-    pub replicas: u32,
     /// The engine's name for it.
     pub id: String,
     /// Its settings, as the engine gave them.
@@ -28,7 +29,7 @@ pub struct Service {
 }
 
 /// The service `name`, of the stack `project` where one is given. A node that is no manager has none, which is an
-/// error where the service `must` be a Swarm's.
+/// error where it `must` be one.
 pub async fn find(
     engine: &Engine,
     project: Option<&str>,
@@ -37,52 +38,70 @@ pub async fn find(
 ) -> Result<Option<Service>, Error> {
     let full = project.map(|project| format!("{project}_{name}"));
     let wanted: Vec<String> = full.into_iter().chain([name.to_owned()]).collect();
+    let found = ask(engine, ("name", wanted.clone()), must).await?;
+    // The filter finds beginnings of names too; the stack's own service comes before one of another's full name.
+    let best = wanted
+        .iter()
+        .find_map(|name| found.iter().find(|service| &service.name == name));
+    Ok(best.cloned())
+}
+
+/// The services of the stack `project`, or of every stack and of none.
+pub async fn all(
+    engine: &Engine,
+    project: Option<&str>,
+    must: bool,
+) -> Result<Vec<Service>, Error> {
+    let label = project.map(|project| format!("{STACK}={project}"));
+    let mut found = ask(engine, ("label", label.into_iter().collect()), must).await?;
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+async fn ask(
+    engine: &Engine,
+    (filter, values): (&str, Vec<String>),
+    must: bool,
+) -> Result<Vec<Service>, Error> {
     let options = ListServicesOptions {
-        filters: Some(HashMap::from([("name".to_owned(), wanted.clone())])),
+        filters: Some(HashMap::from([(filter.to_owned(), values)])),
         ..ListServicesOptions::default()
     };
-    let found = match engine.api.list_services(Some(options)).await {
-        Ok(found) => found,
+    match engine.api.list_services(Some(options)).await {
+        Ok(found) => Ok(found.into_iter().map(Service::new).collect()),
         // No manager, or an engine so old that it has no Swarm.
         Err(EngineError::DockerResponseServerError {
             status_code: 404 | 406 | 500 | 503,
             ..
-        }) if !must => return Ok(None),
-        Err(error) => {
-            return Err(engine
-                .error("cannot ask the engine for its Swarm services", error)
-                .into());
-        }
-    };
-    // The filter finds beginnings of names too; the stack's own service comes before one of another's full name.
-    let best = wanted.iter().find_map(|name| {
-        found
-            .iter()
-            .find(|service| service.spec.as_ref().and_then(|spec| spec.name.as_ref()) == Some(name))
-    });
-    let Some(service) = best.cloned() else {
-        return Ok(None);
-    };
-    let spec = service.spec.unwrap_or_default();
-    let name = spec.name.clone().unwrap_or_default();
-    let replicated = spec.mode.as_ref().and_then(|mode| mode.replicated.as_ref());
-    let replicas = replicated
-        .ok_or_else(|| Error::NotReplicated(name.clone()))?
-        .replicas
-        .unwrap_or(1);
-    Ok(Some(Service {
-        name,
-        replicas: u32::try_from(replicas).unwrap_or(0),
-        id: service.id.unwrap_or_default(),
-        spec,
-        version: service
-            .version
-            .and_then(|version| version.index)
-            .unwrap_or(0),
-    }))
+        }) if !must => Ok(Vec::new()),
+        Err(error) => Err(engine
+            .error("cannot ask the engine for its Swarm services", error)
+            .into()),
+    }
 }
 
 impl Service {
+    fn new(service: bollard::models::Service) -> Self {
+        let spec = service.spec.unwrap_or_default();
+        Self {
+            name: spec.name.clone().unwrap_or_default(),
+            id: service.id.unwrap_or_default(),
+            spec,
+            version: service
+                .version
+                .and_then(|version| version.index)
+                .unwrap_or(0),
+        }
+    }
+
+    /// How many replicas it is to have.
+    pub fn replicas(&self) -> Result<u32, Error> {
+        let mode = self.spec.mode.as_ref();
+        let replicated = mode.and_then(|mode| mode.replicated.as_ref());
+        let replicated = replicated.ok_or_else(|| Error::NotReplicated(self.name.clone()))?;
+        Ok(u32::try_from(replicated.replicas.unwrap_or(1)).unwrap_or(0))
+    }
+
     /// Asks for `target` replicas.
     pub async fn scale(&self, engine: &Engine, target: u32) -> Result<(), Error> {
         let mut spec = self.spec.clone();

@@ -97,8 +97,13 @@ fn every_verb_of_every_command_line_works_on_a_service() {
     assert_eq!(limits(&stage)["NanoCPUs"], 750_000_000);
     stage.done(&format!("{old} scale -n web -c 1 -s 16 memory"));
     assert_eq!(limits(&stage)["MemoryBytes"], 112 << 20);
-    for line in ["list web", "service_ps web"] {
-        assert!(stage.done(line).stdout.contains("web.1"));
+    for line in [
+        "list web".to_owned(),
+        "service_ps web".to_owned(),
+        format!("{old} list -n web"),
+        format!("container -u {} list", stage.engine.docker_host()),
+    ] {
+        assert!(stage.done(&line).stdout.contains("web.1"), "{line}");
     }
 }
 
@@ -133,6 +138,8 @@ fn bounds_hold_for_a_swarm_too_and_what_fails_is_told() {
         "--no-resolve-image",
         "--name",
         "shop_api",
+        "--label",
+        "com.docker.stack.namespace=shop",
         SAMPLE_IMAGE,
         "sleep",
         "9",
@@ -144,6 +151,17 @@ fn bounds_hold_for_a_swarm_too_and_what_fails_is_told() {
         "shop_api",
         "a stack's name stands before its services'"
     );
+    let listed = |options: &str| {
+        let host = stage.engine.docker_host();
+        let run = stage.done(&format!("container -u {host} {options} --json"));
+        let services = run.json()["services"].take();
+        let names = services.as_array().unwrap().iter();
+        let names = names.map(|service| service["service"].as_str().unwrap().to_owned());
+        names.collect::<Vec<String>>()
+    };
+    assert_eq!(listed("list"), ["everywhere", "shop_api", "web"]);
+    assert_eq!(listed("-p shop list"), ["shop_api"]);
+    assert_eq!(listed("list -n everywhere"), ["everywhere"]);
     assert!(
         stage
             .run("scale_up everywhere")
