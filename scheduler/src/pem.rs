@@ -1,5 +1,7 @@
 //! The credentials of a Docker engine: three PEM texts, mended and checked, that never leave the memory.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,6 +45,14 @@ impl std::fmt::Display for Part {
 /// What is wrong with the credentials.
 #[derive(Debug, Error)]
 pub enum Error {
+    /// A file is there, and cannot be read.
+    #[error("cannot read {path}: {source}; let this user read it", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A text holds no PEM block of its kind.
     #[error("{origin}: the {part} is missing or no PEM text")]
     Missing {

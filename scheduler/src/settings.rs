@@ -1,6 +1,7 @@
 //! The scaling verbs' settings: flags over macros over the environment over the defaults.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -184,8 +185,15 @@ pub fn cert_path(environment: &Environment) -> Result<Option<Pems>, pem::Error> 
     let Some(folder) = environment.get("DOCKER_CERT_PATH") else {
         return Ok(None);
     };
-    let read = |name: &str| std::fs::read_to_string(PathBuf::from(folder).join(name)).ok();
-    match (read("key.pem"), read("ca.pem"), read("cert.pem")) {
+    let read = |name: &str| {
+        let path = PathBuf::from(folder).join(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(pem::Error::File { path, source }),
+        }
+    };
+    match (read("key.pem")?, read("ca.pem")?, read("cert.pem")?) {
         (Some(key), Some(ca), Some(certificate)) => Pems::mend(
             &key,
             &ca,
@@ -335,5 +343,21 @@ mod tests {
             Environment::from([("DOCKER_CERT_PATH", folder.path().to_str().unwrap())]);
         assert!(cert_path(&environment).unwrap().is_none());
         assert!(cert_path(&Environment::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_certificate_file_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key.pem");
+        // Root, who runs the tests, may read every file, but no folder as one.
+        std::fs::create_dir(&key).unwrap();
+        let environment =
+            Environment::from([("DOCKER_CERT_PATH", folder.path().to_str().unwrap())]);
+        let Err(error) = cert_path(&environment) else {
+            panic!("it was read")
+        };
+        let error = error.to_string();
+        assert!(error.contains(key.to_str().unwrap()), "{error}");
+        assert!(error.contains("directory"), "{error}");
     }
 }
