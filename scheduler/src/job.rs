@@ -38,7 +38,7 @@ impl Error {
 pub async fn job(job: &Job, environment: &Environment) -> Result<Exit, Error> {
     let mut answers = Map::new();
     let result = run(job, environment, &mut answers).await;
-    if job.storage.dir.json && !answers.is_empty() {
+    if job.copy.storage.dir.json && !answers.is_empty() {
         println!("{}", Value::Object(answers));
     }
     result
@@ -52,8 +52,8 @@ async fn run(
     if !(job.backup || job.restore || job.upload || job.delete) {
         return Err(Error::Nothing);
     }
-    let dir = &job.storage.dir;
-    let dry_run = job.storage.dry_run;
+    let dir = &job.copy.storage.dir;
+    let dry_run = job.copy.storage.dry_run;
     if job.backup {
         let options = BackupConfig {
             dir: dir.clone(),
@@ -76,7 +76,7 @@ async fn run(
         }
     }
     if job.upload {
-        let answer = storage::copy(&job.storage, environment).await?;
+        let answer = storage::copy(&job.copy, environment).await?;
         answers.insert("upload".into(), answer);
     }
     if job.delete && !dry_run {

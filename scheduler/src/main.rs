@@ -99,7 +99,7 @@ async fn execute(command: Command, environment: &Environment) -> Result<Exit, Er
         Command::Pem(verb) => Ok(credentials::run(&verb, environment).await?),
         Command::BackupConfig(verb) => Ok(config::backup(&verb, environment).await?),
         Command::RestoreConfig(verb) => Ok(config::restore(&verb, environment).await?),
-        Command::GetSimpleIdMap(_) => Ok(config::id_map(environment).await?),
+        Command::GetSimpleIdMap => Ok(config::id_map(environment).await?),
         Command::Upload(verb) => Ok(storage::upload(&verb, environment).await?),
         Command::Download(verb) => Ok(storage::download(&verb, environment).await?),
         Command::Job(verb) => Ok(job::job(&verb, environment).await?),

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::cli::Storage;
+use crate::cli::{Storage, Upload};
 use crate::config::{self, Files, Folder, config_dir, sha256};
 use crate::environment::Environment;
 use crate::report::Exit;
@@ -124,16 +124,17 @@ struct Entry {
 }
 
 /// Copies the backup in the local folder to the storage, and answers.
-pub async fn upload(options: &Storage, environment: &Environment) -> Result<Exit, Error> {
-    let answer = copy(options, environment).await?;
-    if options.dir.json {
+pub async fn upload(verb: &Upload, environment: &Environment) -> Result<Exit, Error> {
+    let answer = copy(verb, environment).await?;
+    if verb.storage.dir.json {
         println!("{answer}");
     }
     Ok(Exit::Done)
 }
 
 /// Copies the backup in the local folder to the storage.
-pub async fn copy(options: &Storage, environment: &Environment) -> Result<Value, Error> {
+pub async fn copy(verb: &Upload, environment: &Environment) -> Result<Value, Error> {
+    let options = &verb.storage;
     let dir = config_dir(&options.dir, environment)?;
     let place = Place::new(options, environment)?;
     let folder = Folder::open(&dir).map_err(config::Error::from)?;
@@ -145,7 +146,7 @@ pub async fn copy(options: &Storage, environment: &Environment) -> Result<Value,
     let mut deleted = Vec::new();
     if !options.dry_run {
         place.put(&name, files.clone()).await?;
-        if let Some(keep) = options.keep {
+        if let Some(keep) = verb.keep {
             deleted = place.prune(keep).await?;
         }
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use super::{
-    Action, Amount, BackupConfig, Bounds, Command, ConfigDir, Direction, Invocation, Job, Limits,
-    List, Pem, Resize, RestoreConfig, Scale, Storage, Target, older,
+    Action, Amount, BackupConfig, Bounds, Command, Direction, Invocation, Job, Limits, List, Pem,
+    Resize, ResizeAction, RestoreConfig, Scale, Storage, Target, Upload, older,
 };
 use crate::quantity::{bytes, cores};
 
@@ -84,17 +84,24 @@ enum Verb {
     #[command(visible_alias = "import_app")]
     RestoreConfig(RestoreConfig),
     /// Copy the backup to object storage
-    Upload(Storage),
+    Upload(Upload),
     /// Copy the backup from object storage
     Download(Storage),
     /// Print the names and ids of templates, host groups, hosts and media types
-    GetSimpleIdMap(ConfigDir),
+    GetSimpleIdMap {
+        /// Answer with one JSON object, as it does without this too
+        #[arg(long)]
+        json: bool,
+    },
     /// Backup, restore, upload and delete, in that order
     Job(Job),
+    /// Container services, as earlier programs had it; list, scale_up and scale_down are the same
     #[command(hide = true)]
     Container(older::Container),
+    /// Zabbix's configuration, as earlier programs had it; backup_config and restore_config are the same
     #[command(hide = true)]
     Event(older::Event),
+    /// Object storage, as earlier programs had it; upload is the same
     #[command(hide = true)]
     Cloud(older::Cloud),
 }
@@ -120,9 +127,9 @@ impl Verb {
             Self::Pem(pem) => Command::Pem(pem),
             Self::BackupConfig(backup) => Command::BackupConfig(backup),
             Self::RestoreConfig(restore) => Command::RestoreConfig(restore),
-            Self::Upload(storage) => Command::Upload(storage),
+            Self::Upload(upload) => Command::Upload(upload),
             Self::Download(storage) => Command::Download(storage),
-            Self::GetSimpleIdMap(dir) => Command::GetSimpleIdMap(dir),
+            Self::GetSimpleIdMap { .. } => Command::GetSimpleIdMap,
             Self::Job(job) => Command::Job(job),
             Self::Container(line) => line.into_command()?,
             Self::Event(line) => line.into_command(),
@@ -216,7 +223,7 @@ struct Step {
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
-    action: Action,
+    action: ResizeAction,
 }
 
 impl Step {

@@ -37,11 +37,11 @@ pub enum Command {
     /// Bring Zabbix to the configuration in the files.
     RestoreConfig(RestoreConfig),
     /// Copy the backup to object storage.
-    Upload(Storage),
+    Upload(Upload),
     /// Copy the backup from object storage.
     Download(Storage),
     /// Print the names and ids of templates, host groups, hosts and media types.
-    GetSimpleIdMap(ConfigDir),
+    GetSimpleIdMap,
     /// Backup, restore, upload and delete, in that order.
     Job(Job),
 }
@@ -90,7 +90,7 @@ pub struct Resize {
     /// How far it may grow.
     pub limits: Limits,
     /// How to act.
-    pub action: Action,
+    pub action: ResizeAction,
 }
 
 /// Which way a verb moves.
@@ -171,7 +171,7 @@ pub struct Limits {
     pub memory_max: Option<u64>,
 }
 
-/// How a verb that changes something acts.
+/// How a verb that changes the number of replicas acts.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct Action {
     /// Wait until the new replicas are healthy
@@ -180,6 +180,20 @@ pub struct Action {
     /// Leave the change to the Compose program
     #[arg(long)]
     pub via: Option<Via>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Answer with one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a verb that changes the replicas' limits acts.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct ResizeAction {
+    /// Wait until a Swarm has replaced its tasks; Compose's containers are changed in place
+    #[arg(long)]
+    pub wait: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -304,12 +318,20 @@ pub struct Storage {
     /// The folder in the bucket [env STORAGE_FOLDER]
     #[arg(long, value_name = "NAME")]
     pub storage_folder: Option<String>,
-    /// Keep this many backups in the bucket, and delete older ones
-    #[arg(long, value_name = "N")]
-    pub keep: Option<u32>,
     /// Say what would be copied, and copy nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `upload`
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub struct Upload {
+    /// From where, to where.
+    #[command(flatten)]
+    pub storage: Storage,
+    /// Keep this many backups in the bucket, and delete older ones
+    #[arg(long, value_name = "N")]
+    pub keep: Option<u32>,
 }
 
 /// `job`
@@ -329,7 +351,7 @@ pub struct Job {
     pub delete: bool,
     /// Where the backup lies, here and in the bucket.
     #[command(flatten)]
-    pub storage: Storage,
+    pub copy: Upload,
 }
 
 #[cfg(test)]
@@ -420,7 +442,7 @@ mod tests {
                 amount,
                 target: Target::default(),
                 limits: Limits::default(),
-                action: Action::default(),
+                action: ResizeAction::default(),
             }))
         };
         let old = "container -u tcp://lab:2376 -p shop scale -n web -c 1";
@@ -432,6 +454,20 @@ mod tests {
             parsed(&format!("{old} -s 64 memory")),
             resize(Direction::Up, Amount::Memory(64 << 20))
         );
+    }
+
+    #[test]
+    fn what_does_nothing_is_refused() {
+        for line in [
+            "increase_memory web 64M --via compose",
+            "container scale -n web -s 64 memory --via compose",
+            "download --keep 3",
+            "get_simple_id_map --config-dir /c",
+        ] {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let message = refused(&words);
+            assert!(message.contains("--"), "{line}: {message}");
+        }
     }
 
     #[test]
@@ -466,7 +502,7 @@ mod tests {
             parsed("restore_config --config-dir /c --force-templates")
         );
         assert_eq!(
-            parsed("event get_simple_id_map"),
+            parsed("event --config-dir /c get_simple_id_map"),
             parsed("get_simple_id_map")
         );
         let options = "--storage-location bucket --config-dir /c --storage-folder f";

@@ -7,16 +7,18 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
     Action, Amount, BackupConfig, Bounds, Command, ConfigDir, Direction, Engine, Limits, List,
-    Resize, RestoreConfig, Scale, Storage, Target,
+    Resize, ResizeAction, RestoreConfig, Scale, Target, Upload,
     line::{current_of, increment_of, usage},
 };
 use crate::quantity::seconds;
 
 #[derive(Args)]
 pub(super) struct Container {
+    /// The engine's address, as --docker-host of the newer verbs
     #[arg(short = 'u', long)]
     url: Option<String>,
-    #[arg(short = 'p', long)]
+    /// The Compose project, or the Swarm stack
+    #[arg(short = 'p', long, value_name = "NAME")]
     project: Option<String>,
     #[command(subcommand)]
     verb: ContainerVerb,
@@ -24,21 +26,29 @@ pub(super) struct Container {
 
 #[derive(Subcommand)]
 enum ContainerVerb {
+    /// List the replicas of a service, or of all services of the project or stack
     List {
-        #[arg(short = 'n', long)]
+        /// The component
+        #[arg(short = 'n', long, value_name = "COMPONENT")]
         service_name: Option<String>,
         #[command(flatten)]
         rest: Rest,
+        /// Answer with one JSON object
         #[arg(long)]
         json: bool,
     },
+    /// Add or remove replicas, or change the memory of each
     Scale {
-        #[arg(short = 'n', long)]
+        /// The component
+        #[arg(short = 'n', long, value_name = "COMPONENT")]
         service_name: String,
+        /// The number of replicas that runs; without it the engine is asked
         #[arg(short = 'c', long)]
         current: Option<String>,
-        #[arg(short = 's', long, allow_hyphen_values = true)]
+        /// How many replicas more or less [default: 1]; for memory the MiB, less with a sign: 64, -64
+        #[arg(short = 's', long, value_name = "STEP", allow_hyphen_values = true)]
         scale: Option<String>,
+        /// What to change
         #[arg(value_enum)]
         direction: Word,
         #[command(flatten)]
@@ -55,21 +65,29 @@ enum ContainerVerb {
 /// What the newer options add to an older line.
 #[derive(Args)]
 struct Rest {
+    /// The compose file, for scaling from zero and --via compose
     #[arg(long)]
     file: Option<PathBuf>,
+    /// Which engine; by default the Docker engine is asked
     #[arg(long)]
     engine: Option<Engine>,
-    #[arg(long, value_parser = seconds)]
+    /// Seconds that the whole run may take [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Word {
+    /// More replicas
     Up,
+    /// More replicas
     ScaleUp,
+    /// Fewer replicas
     Down,
+    /// Fewer replicas
     ScaleDown,
+    /// The memory of each replica
     Memory,
 }
 
@@ -120,6 +138,9 @@ impl Container {
             Word::Up | Word::ScaleUp => Direction::Up,
             Word::Down | Word::ScaleDown => Direction::Down,
             Word::Memory => {
+                if action.via.is_some() {
+                    return Err(usage("--via is for numbers of replicas, not for memory"));
+                }
                 let step = step.as_deref().unwrap_or_default();
                 let (direction, amount) = mebibytes(step)?;
                 return Ok(Command::Resize(Resize {
@@ -128,7 +149,11 @@ impl Container {
                     amount,
                     target,
                     limits,
-                    action,
+                    action: ResizeAction {
+                        wait: action.wait,
+                        dry_run: action.dry_run,
+                        json: action.json,
+                    },
                 }));
             }
         };
@@ -146,14 +171,19 @@ impl Container {
 
 #[derive(Args)]
 pub(super) struct Event {
-    #[arg(long)]
+    /// The backup's folder; get_simple_id_map needs none [env ZBX_CONFIG_DIR]
+    #[arg(long, value_name = "DIR")]
     config_dir: Option<PathBuf>,
+    /// For restore_config: delete all templates of the server first [env ZBX_FORCE_TEMPLATES]
     #[arg(long)]
     force_templates: bool,
+    /// Answer with one JSON object
     #[arg(long)]
     json: bool,
+    /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// What to do
     #[arg(value_enum)]
     verb: EventVerb,
 }
@@ -161,8 +191,11 @@ pub(super) struct Event {
 #[derive(Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum EventVerb {
+    /// Write Zabbix's configuration to files
     BackupConfig,
+    /// Bring Zabbix to the configuration in the files
     RestoreConfig,
+    /// Print the names and ids of templates, host groups, hosts and media types
     GetSimpleIdMap,
 }
 
@@ -184,7 +217,7 @@ impl Event {
                 dry_run: self.dry_run,
                 ..RestoreConfig::default()
             }),
-            EventVerb::GetSimpleIdMap => Command::GetSimpleIdMap(dir),
+            EventVerb::GetSimpleIdMap => Command::GetSimpleIdMap,
         }
     }
 }
@@ -192,14 +225,15 @@ impl Event {
 #[derive(Args)]
 pub(super) struct Cloud {
     #[command(flatten)]
-    storage: Storage,
+    upload: Upload,
+    /// What to do
     #[arg(value_parser = ["upload"])]
     verb: String,
 }
 
 impl Cloud {
     pub(super) fn into_command(self) -> Command {
-        Command::Upload(self.storage)
+        Command::Upload(self.upload)
     }
 }
 
