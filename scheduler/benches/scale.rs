@@ -1,7 +1,8 @@
 //! How long a step takes, side by side in one run: this command, docker-compose 1.29, Compose 2.26, and the floor, which
 //! is the same create and start calls sent to the Engine API bare, over a connection that is open already.
 //!
-//! `cargo bench --package concierge_scheduler --bench scale` (as root; the lab's engine is built where it is missing)
+//! `cargo bench -p concierge_scheduler --bench scale` (as root; the lab's engine is built where it is missing) prints tables and
+//! fails where a target is missed.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,6 +27,11 @@ const CONTENDERS: [&str; 4] = [
     "docker-compose 1.29",
     "Compose 2.26",
 ];
+/// The steps, and for each what our time may be of each contender's.
+const TARGETS: [(usize, [Option<f64>; 4]); 2] = [
+    (1, [Some(1.15), None, Some(0.55), Some(1.0)]),
+    (20, [Some(1.15), None, Some(0.95), None]),
+];
 
 fn main() {
     let engine = Engine::start().expect("the lab's engine");
@@ -37,7 +43,8 @@ fn main() {
         .expect("a runtime");
     let floor = connect(&engine);
     println!("medians of {ROUNDS} interleaved rounds, in milliseconds (smallest - largest)");
-    for step in [1, 20] {
+    let mut missed = 0;
+    for (step, targets) in TARGETS {
         let mut times: [Vec<Duration>; 4] = Default::default();
         for _ in 0..ROUNDS {
             for (contender, times) in times.iter_mut().enumerate() {
@@ -60,14 +67,19 @@ fn main() {
             let (least, most) = (times[0].as_millis(), times[ROUNDS - 1].as_millis());
             println!("  {name:22} {median:7.0}  ({least} - {most})");
         }
-        let ratio = |other: usize| medians[1] / medians[other];
-        println!(
-            "  ours / floor {:.2}, ours / 1.29 {:.2}, ours / 2.26 {:.2}",
-            ratio(0),
-            ratio(2),
-            ratio(3)
-        );
+        for (other, target) in targets.into_iter().enumerate() {
+            let Some(target) = target else { continue };
+            let ratio = medians[1] / medians[other];
+            let met = ratio <= target;
+            missed += usize::from(!met);
+            println!(
+                "  ours / {:19} {ratio:5.2}  target {target:.2}  {}",
+                CONTENDERS[other],
+                if met { "met" } else { "NOT MET" }
+            );
+        }
     }
+    assert_eq!(missed, 0, "targets not met");
 }
 
 /// A project of each generation, with one container, and credentials on both sides.
