@@ -9,7 +9,7 @@ use futures_util::stream::StreamExt;
 
 use super::limit::{Resource, body, limit_of, positive, signed, usage};
 use super::{Error, compose, swarm};
-use crate::docker::Engine;
+use crate::docker::{Engine, is_gone};
 
 const SWARM_SERVICE: &str = "com.docker.swarm.service.id";
 
@@ -151,6 +151,8 @@ async fn in_use(
         };
         match Box::pin(engine.api.stats(&id, Some(options))).next().await {
             Some(Ok(stats)) => Ok::<_, Error>(usage(&stats, resource)),
+            // A Swarm replaces its tasks whenever it likes.
+            Some(Err(error)) if is_gone(&error) => Ok(0),
             Some(Err(error)) => Err(engine
                 .error("cannot ask what the containers use", error)
                 .into()),
