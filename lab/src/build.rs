@@ -1,4 +1,4 @@
-//! The module and the command, built once for every agent.
+//! What is installed on other machines, built against the oldest glibc among them.
 
 use std::{
     os::unix::process::CommandExt,
@@ -40,32 +40,42 @@ impl Built {
 pub fn courier() -> Result<Built, Error> {
     static BUILT: Mutex<Option<Built>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*built {
-        Some(built) => Ok(built.clone()),
-        None => Ok(built.insert(build()?).clone()),
+    if let Some(built) = &*built {
+        return Ok(built.clone());
     }
+    let title = "Building libcourier.so and the command courier";
+    let release = build(title, &["--package", "courier", "--features", "vendored"])?;
+    let new = Built {
+        module: made(release.join("libcourier.so"))?,
+        command: made(release.join("courier"))?,
+    };
+    Ok(built.insert(new).clone())
 }
 
-fn build() -> Result<Built, Error> {
+/// Builds the command `concierge_scheduler` in the same way, for servers of every supported Debian.
+pub fn scheduler() -> Result<PathBuf, Error> {
+    let title = "Building the command concierge_scheduler";
+    let release = build(title, &["--package", "concierge_scheduler"])?;
+    made(release.join("concierge_scheduler"))
+}
+
+/// Builds a package, and returns the folder that has what was made.
+fn build(title: &str, package: &[&str]) -> Result<PathBuf, Error> {
     let checkout = checkout();
     let sysroot = stdout(Command::new("rustc").args(["--print", "sysroot"]))?;
     if sysroot == "/usr" {
         eprintln!(
-            "This machine's Rust is the distribution's, which cannot be lent to a container: the module is built \
-             against this machine's glibc, and older agents may not load it."
+            "This machine's Rust is the distribution's, which cannot be lent to a container: the build is made \
+             against this machine's glibc, and may not serve on an older Debian."
         );
-        cargo_build(&mut Command::new("cargo"), Stdio::null())?;
+        cargo_build(title, &mut Command::new("cargo"), package, Stdio::null())?;
     } else {
-        build_in_container(&sysroot, &checkout)?;
+        build_in_container(title, &sysroot, &checkout, package)?;
     }
-    let release = checkout.join(TARGET).join("release");
-    Ok(Built {
-        module: made(release.join("libcourier.so"))?,
-        command: made(release.join("courier"))?,
-    })
+    Ok(checkout.join(TARGET).join("release"))
 }
 
-/// The image that the module is built in.
+/// The image that the builds are made in.
 pub(crate) fn builder_image() -> Recipe {
     Recipe {
         name: "builder",
@@ -84,7 +94,12 @@ const TARGET: &str = "target/portable";
 const BOUND_TO_INPUT: &str =
     r#""$@" </dev/null & build=$!; { cat >/dev/null; kill -KILL $build; } <&0 & wait $build"#;
 
-fn build_in_container(sysroot: &str, checkout: &Path) -> Result<(), Error> {
+fn build_in_container(
+    title: &str,
+    sysroot: &str,
+    checkout: &Path,
+    package: &[&str],
+) -> Result<(), Error> {
     let image = builder_image().ensure()?;
     let cargo_home = cargo_home();
     // The container has no network: what is missing is fetched out here.
@@ -104,26 +119,17 @@ fn build_in_container(sysroot: &str, checkout: &Path) -> Result<(), Error> {
     command.args([&image, "bash", "-c", BOUND_TO_INPUT, "build", "cargo"]);
     // A Ctrl-C at the terminal is for us.
     command.process_group(0);
-    cargo_build(&mut command, Stdio::piped())
+    cargo_build(title, &mut command, package, Stdio::piped())
 }
 
-fn cargo_build(cargo: &mut Command, input: Stdio) -> Result<(), Error> {
-    cargo.args([
-        "build",
-        "--release",
-        "--package",
-        "courier",
-        "--features",
-        "vendored",
-        "--offline",
-        "--target-dir",
-        TARGET,
-    ]);
-    followed_with(
-        "Building libcourier.so and the command courier",
-        cargo.current_dir(checkout()),
-        input,
-    )
+fn cargo_build(
+    title: &str,
+    cargo: &mut Command,
+    package: &[&str],
+    input: Stdio,
+) -> Result<(), Error> {
+    cargo.args(["build", "--release", "--offline", "--target-dir", TARGET]);
+    followed_with(title, cargo.args(package).current_dir(checkout()), input)
 }
 
 /// Docker would make a folder of a file that is not there.

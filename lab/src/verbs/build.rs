@@ -9,6 +9,7 @@ impl Build {
         let built = build::courier()?;
         println!("{}", built.module.display());
         println!("{}", built.command.display());
+        println!("{}", build::scheduler()?.display());
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ pub enum Verb {
     Prepare(prepare::Prepare),
     /// Run every test of the project
     Test(test::Test),
-    /// Build libcourier.so and the command courier for every supported agent, and print where they are
+    /// Build libcourier.so, courier and concierge_scheduler for every supported Debian, and print where they are
     Build(build::Build),
     /// Measure the courier beside other ways to deliver the same values
     Bench(bench::Bench),
