@@ -126,16 +126,13 @@ async fn connect(environment: &Environment) -> Result<Client, Error> {
     let access = Access::from_environment(environment, TIMEOUT)?.ok_or(Error::NoServer)?;
     let client = Client::connect(&access).await?;
     // Only a super admin may read these settings; anybody else would see, and so restore, a part of the configuration.
+    // 5.0 refuses nobody, and answers others with nothing.
     let probe = Request::new("autoregistration.get", json!({"output": "extend"}));
-    match client.call(&probe).await {
-        Ok(_) => Ok(client),
-        Err(error) => {
-            client.logout().await;
-            Err(if error.is_refusal() {
-                Error::NotSuperAdmin
-            } else {
-                error.into()
-            })
-        }
-    }
+    let error = match client.call(&probe).await {
+        Ok(settings) if settings.get("tls_accept").is_some() => return Ok(client),
+        Err(error) if !error.is_refusal() => error.into(),
+        _ => Error::NotSuperAdmin,
+    };
+    client.logout().await;
+    Err(error)
 }

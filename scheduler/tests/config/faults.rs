@@ -14,7 +14,7 @@ use crate::SMALL;
 use crate::command::{backup, command, restore, stderr, text};
 use crate::population::populate;
 use crate::proxy::{Proxy, Verdict};
-use crate::round_trip::same_folders;
+use crate::round_trip::{files, same_folders};
 use crate::server::Server;
 
 #[test]
@@ -58,18 +58,7 @@ fn faults_change_nothing_and_say_what_to_do() {
     let output = run(&own.address, &good, &[]);
     refused(&output, &["cannot reach the Zabbix API", "certificate"]);
 
-    server.api().call("user.create", json!({"username": "limited", "passwd": "Long-enough-7", "roleid": "2", "usrgrps": [{"usrgrpid": "8"}]})).expect("a user");
-    let output = run(
-        server.address(),
-        &good,
-        &[
-            ("ZBX_API_USER", "limited"),
-            ("ZBX_API_PASS", "Long-enough-7"),
-        ],
-    );
-    refused(&output, &["no super admin"]);
-    server.sql("DELETE FROM users_groups WHERE userid IN (SELECT userid FROM users WHERE username = 'limited')");
-    server.sql("DELETE FROM sessions WHERE userid IN (SELECT userid FROM users WHERE username = 'limited'); DELETE FROM users WHERE username = 'limited'");
+    an_admin_is_no_super_admin(&server, &good);
 
     // A super admin whose role forbids one of the methods.
     let call = |method: &str, params: Value| server.api().call(method, params).expect("an answer");
@@ -152,6 +141,30 @@ fn faults_change_nothing_and_say_what_to_do() {
         "{answer:#}"
     );
     assert!(answer["create"].as_u64() > Some(30), "{answer:#}");
+}
+
+/// Backup and restore refuse a user who sees only a part, and leave the folder as it is.
+pub fn an_admin_is_no_super_admin(server: &Server, dir: &Path) {
+    let mut user = json!({"passwd": "Long-enough-7", "usrgrps": [{"usrgrpid": "8"}]});
+    let (name, rank) = match server.version() {
+        Version::V5_0 => ("alias", "type"),
+        Version::V6_0 | Version::V7_0 => ("username", "roleid"),
+    };
+    user[name] = json!("limited");
+    user[rank] = json!("2");
+    let call = |method: &str, params: Value| server.api().call(method, params).expect("an answer");
+    let user = call("user.create", user);
+    let before = files(dir);
+    for verb in ["backup_config", "restore_config"] {
+        let output = command(server.address(), &[verb, "--config-dir", text(dir)])
+            .env("ZBX_API_USER", "limited")
+            .env("ZBX_API_PASS", "Long-enough-7")
+            .output()
+            .expect("the command runs");
+        refused(&output, &["no super admin"]);
+    }
+    assert_eq!(files(dir), before);
+    call("user.delete", user["userids"].clone());
 }
 
 /// A web server whose certificate nobody vouches for.

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::SMALL;
 use crate::command::{backup, restore, scheduler, stderr, text};
+use crate::faults::an_admin_is_no_super_admin;
 use crate::population::{Size, populate};
 use crate::server::Server;
 
@@ -91,6 +92,7 @@ fn round_trip(version: Version, size: Size, from: From) {
     lap("backed up again");
     nothing_to_do(server.address(), &first);
     lap("nothing to do");
+    an_admin_is_no_super_admin(&server, &first);
 }
 
 /// A second restore plans nothing.
@@ -117,7 +119,7 @@ pub fn same_folders(first: &Path, second: &Path) {
 }
 
 /// Every file of a folder but the list of secrets.
-fn files(folder: &Path) -> BTreeMap<String, String> {
+pub fn files(folder: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("the backup's folder") {
         let path = entry.expect("an entry").path();
