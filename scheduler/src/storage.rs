@@ -280,10 +280,12 @@ impl Place {
     async fn backups(&self) -> Result<(Vec<String>, Vec<String>), Error> {
         let listed = self.store.list_with_delimiter(Some(&self.folder)).await;
         let listed = listed.map_err(self.failed("list", &self.folder))?;
+        // Other folders are not ours, whatever lies in them.
         let mut names: Vec<String> = listed
             .common_prefixes
             .iter()
             .filter_map(|prefix| Some(prefix.parts().next_back()?.as_ref().to_owned()))
+            .filter(|name| is_stamp(name))
             .collect();
         names.sort();
         let (mut whole, mut half) = (Vec::new(), Vec::new());
@@ -304,7 +306,7 @@ impl Place {
         let keep = usize::try_from(keep.max(1)).unwrap_or(usize::MAX);
         let newest = whole.last().cloned().unwrap_or_default();
         whole.truncate(whole.len().saturating_sub(keep));
-        half.retain(|name| *name < newest && is_stamp(name));
+        half.retain(|name| *name < newest);
         for name in &whole {
             // Without its manifest it is no backup any more, wherever the rest of the deletion ends.
             self.remove(&self.file(name, MANIFEST)).await?;
@@ -517,6 +519,20 @@ mod tests {
             ["2026-01-03T00-00-00.000Z", "2026-01-04T00-00-00.000Z"]
         );
         assert!(half.is_empty(), "{half:?}");
+    }
+
+    #[tokio::test]
+    async fn another_folder_with_a_manifest_is_no_backup() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path());
+        let backup = "2026-01-01T00-00-00.000Z";
+        for name in ["1999", backup, "webapp"] {
+            place.put(name, files()).await.unwrap();
+        }
+        assert!(place.prune(1).await.unwrap().is_empty());
+        let (whole, half) = place.backups().await.unwrap();
+        assert_eq!((whole, half), (vec![backup.to_owned()], Vec::new()));
+        assert_eq!(place.get("webapp").await.unwrap(), files());
     }
 
     #[test]
