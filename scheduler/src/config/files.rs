@@ -57,10 +57,7 @@ pub fn to_files(snapshot: &Snapshot, missing: &[Missing], split: bool) -> Files 
             if split {
                 for (name, object) in objects {
                     let one = Objects::from([(name.clone(), object.clone())]);
-                    let folder = match part.beside {
-                        "" => kind.file.to_owned(),
-                        beside => format!("{}/{beside}", kind.file),
-                    };
+                    let folder = folder::part_folder(kind, part);
                     let content = document(snapshot.version, kind, &[(part, &one)]);
                     files.insert(format!("{folder}/{}.json", file_name(name)), content);
                 }

@@ -4,6 +4,7 @@
 //! is completed by the next one that opens the folder, so that readers see the old backup or the new one, never a mixture.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -12,8 +13,10 @@ use std::path::{Path, PathBuf};
 use fs4::{FileExt, TryLockError};
 use thiserror::Error;
 
+use super::kind::Kind;
 use super::kinds::KINDS;
 use super::legacy;
+use super::snapshot::Part;
 
 /// Files by their path in the folder.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -95,14 +98,12 @@ impl Folder {
     /// Reads the backup's own files.
     pub fn read(&self) -> Result<Files, Error> {
         let mut files = Files::new();
-        for name in own_files().chain(legacy::MAPS.map(str::to_owned)) {
+        let maps = legacy::MAPS.map(str::to_owned);
+        for name in self.own_files()?.into_iter().chain(maps) {
             let path = self.path.join(&name);
             if path.is_file() {
                 files.insert(name, read(&path)?);
             }
-        }
-        for name in own_folders() {
-            self.read_split(&self.path.join(name), &mut files)?;
         }
         Ok(files)
     }
@@ -136,18 +137,13 @@ impl Folder {
 
     /// Removes the backup's own files, and the folder if nothing else is in it.
     pub fn delete(self) -> Result<(), Error> {
-        for name in own_files() {
+        for name in self.own_files()? {
             remove_file(&self.path.join(name))?;
         }
         for name in own_folders() {
-            remove_dir(&self.path.join(name))?;
+            remove_empty_dir(&self.path.join(name))?;
         }
-        match fs::remove_dir(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
-                Err(failed("remove", &self.path)(error))
-            }
-            _ => Ok(()),
-        }
+        remove_empty_dir(&self.path)
     }
 
     /// Brings a whole new set of files into place, also where an earlier run began it.
@@ -160,62 +156,75 @@ impl Folder {
         let list = read(&list)?;
         let list = String::from_utf8_lossy(&list);
         let new: Vec<&str> = list.lines().collect();
-        for name in own_files() {
+        for name in self.own_files()? {
             if !new.contains(&name.as_str()) {
                 remove_file(&self.path.join(name))?;
             }
         }
-        for name in own_folders() {
-            // A folder of split files goes into place whole; what has arrived already is no longer among the new files.
-            let arriving = complete.join(name);
+        for name in new {
+            // What has arrived already is no longer among the new files.
+            let (arriving, path) = (complete.join(name), self.path.join(name));
             if arriving.exists() {
-                remove_dir(&self.path.join(name))?;
-                rename(&arriving, &self.path.join(name))?;
-            } else if !new.iter().any(|file| file.starts_with(&format!("{name}/"))) {
-                remove_dir(&self.path.join(name))?;
+                if let Some(parent) = path.parent() {
+                    make_dir(parent)?;
+                }
+                rename(&arriving, &path)?;
             }
         }
-        for name in new.iter().filter(|name| !name.contains('/')) {
-            let arriving = complete.join(name);
-            if arriving.exists() {
-                rename(&arriving, &self.path.join(name))?;
+        for name in own_folders() {
+            let folder = self.path.join(name);
+            remove_empty_dir(&folder)?;
+            if folder.exists() {
+                sync(&folder)?;
             }
         }
         sync(&self.path)?;
         remove_dir(&complete)
     }
 
-    fn read_split(&self, folder: &Path, files: &mut Files) -> Result<(), Error> {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(failed("read", folder)(source)),
-        };
-        for entry in entries {
-            let path = entry.map_err(failed("read", folder))?.path();
-            if path.is_dir() {
-                self.read_split(&path, files)?;
-            } else if path
-                .extension()
-                .is_some_and(|extension| extension == "json")
-                && let Ok(name) = path.strip_prefix(&self.path)
-            {
-                files.insert(name.to_string_lossy().into_owned(), read(&path)?);
+    /// The names of the files that are a backup's, as far as they may be there. What else lies in the folders of split files
+    /// belongs to somebody else.
+    fn own_files(&self) -> Result<Vec<String>, Error> {
+        let mut names = [SECRETS, ABOUT, CONVERTED].map(str::to_owned).to_vec();
+        names.extend(KINDS.iter().map(|kind| format!("{}.json", kind.file)));
+        for name in own_folders() {
+            let folder = self.path.join(&name);
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(failed("read", &folder)(source)),
+            };
+            for entry in entries {
+                let path = entry.map_err(failed("read", &folder))?.path();
+                if path
+                    .extension()
+                    .is_some_and(|extension| extension == "json")
+                    && let Some(file) = path.file_name().and_then(OsStr::to_str)
+                    && path.is_file()
+                {
+                    names.push(format!("{name}/{file}"));
+                }
             }
         }
-        Ok(())
+        Ok(names)
     }
 }
 
-fn own_files() -> impl Iterator<Item = String> {
-    let fixed = [SECRETS, ABOUT, CONVERTED].map(str::to_owned);
-    own_folders()
-        .map(|name| format!("{name}.json"))
-        .chain(fixed)
+/// The folders that split files lie in, what lies inside another before that one.
+fn own_folders() -> impl Iterator<Item = String> {
+    KINDS.iter().flat_map(|kind| {
+        let mut parts = kind.parts();
+        parts.reverse();
+        parts.into_iter().map(|part| part_folder(kind, part))
+    })
 }
 
-fn own_folders() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().map(|kind| kind.file)
+/// The folder of a part's split files.
+pub fn part_folder(kind: &Kind, part: Part) -> String {
+    match part.beside {
+        "" => kind.file.to_owned(),
+        beside => format!("{}/{beside}", kind.file),
+    }
 }
 
 fn failed(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
@@ -265,6 +274,14 @@ fn sync(folder: &Path) -> Result<(), Error> {
 
 fn remove_file(path: &Path) -> Result<(), Error> {
     gone(fs::remove_file(path)).map_err(failed("remove", path))
+}
+
+/// Removes a folder, if it is there and nothing is in it.
+fn remove_empty_dir(path: &Path) -> Result<(), Error> {
+    match gone(fs::remove_dir(path)) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        result => result.map_err(failed("remove", path)),
+    }
 }
 
 fn remove_dir(path: &Path) -> Result<(), Error> {
@@ -329,14 +346,12 @@ mod tests {
         for moved in [
             &[][..],
             &["hosts.json"],
-            &["scripts"],
-            &["hosts.json", "scripts", "backup.json"],
+            &["scripts/a.json"],
+            &["hosts.json", "scripts/a.json", "backup.json"],
         ] {
             let dir = tempfile::tempdir().unwrap();
-            let old = [
-                ("services.json".to_owned(), b"old".to_vec()),
-                ("hosts.json".to_owned(), b"old".to_vec()),
-            ];
+            let old = ["services.json", "hosts.json", "scripts/old.json"]
+                .map(|name| (name.to_owned(), b"old".to_vec()));
             Folder::create(dir.path())
                 .unwrap()
                 .replace(&old.into())
@@ -358,6 +373,31 @@ mod tests {
             assert_eq!(folder.read().unwrap(), files("2"), "{moved:?}");
             assert!(!complete.exists());
         }
+    }
+
+    /// Folders of split files have names that others may have used as well.
+    #[test]
+    fn files_of_others_stay_in_folders_of_the_same_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let foreign = ["scripts/backup.sh", "scripts/lib/a.json", "images/logo.png"];
+        for name in foreign {
+            let path = dir.path().join(name);
+            make_dir(path.parent().unwrap()).unwrap();
+            write(&path, b"mine").unwrap();
+        }
+        let folder = Folder::create(dir.path()).unwrap();
+        folder.replace(&files("1")).unwrap();
+        assert_eq!(folder.read().unwrap(), files("1"));
+        let mut whole = files("2");
+        whole.remove("scripts/a.json");
+        whole.insert("templates/triggers/t.json".to_owned(), b"2".to_vec());
+        folder.replace(&whole).unwrap();
+        assert_eq!(folder.read().unwrap(), whole);
+        folder.delete().unwrap();
+        for name in foreign {
+            assert_eq!(fs::read(dir.path().join(name)).unwrap(), b"mine", "{name}");
+        }
+        assert!(!dir.path().join("templates").exists());
     }
 
     #[test]
