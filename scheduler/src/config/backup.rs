@@ -11,6 +11,7 @@ use super::{Error, config_dir, connect};
 use crate::cli::BackupConfig;
 use crate::environment::Environment;
 use crate::report::Exit;
+use crate::zabbix::dialect;
 
 /// Writes the configuration of the server to the folder, and answers.
 pub async fn backup(options: &BackupConfig, environment: &Environment) -> Result<Exit, Error> {
@@ -77,7 +78,10 @@ fn leave_out_secrets(snapshot: &mut Snapshot, with_secrets: bool) -> Vec<Missing
                     state: state.clone(),
                 }));
             };
-            list(secrets::unreadable(object), State::Unreadable);
+            // Where hosts are exported with their PSKs, it is told there whether they are left out.
+            if part.kind != "host_encryption" || !dialect::exports_psk(snapshot.version) {
+                list(secrets::unreadable(object), State::Unreadable);
+            }
             if !with_secrets {
                 list(secrets::leave_out(object), State::LeftOut);
             }

@@ -2,7 +2,7 @@
 //! will not take.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::depend;
 use super::import;
@@ -14,7 +14,7 @@ use super::plan::{Change, Plan, Step, layers};
 use super::progress::Progress;
 use super::secrets::{self, Missing, State};
 use super::snapshot::Snapshot;
-use crate::zabbix::{Client, Error, Request};
+use crate::zabbix::{Client, Error, Request, Version, dialect};
 
 /// How many objects one create or update carries.
 const BATCH: usize = 50;
@@ -130,7 +130,8 @@ impl Restore<'_> {
                     export.batch
                 };
                 for steps in steps.chunks(batch) {
-                    self.import(steps, beside).await?;
+                    let steps = self.with_psks(steps)?;
+                    self.import(&steps, beside).await?;
                     progress.advance_by(steps.len());
                 }
             }
@@ -143,6 +144,42 @@ impl Restore<'_> {
         }
         self.learn(kind).await?;
         Ok(())
+    }
+
+    /// The steps with PSKs made up where hosts lack theirs: up to 5.2 an import takes no host without.
+    fn with_psks(&mut self, steps: &[Step]) -> Result<Vec<Step>, super::Error> {
+        let mut steps = steps.to_vec();
+        let mut made_up = Vec::new();
+        if dialect::exports_psk(self.documents.version)
+            && dialect::exports_psk(self.client.version())
+        {
+            for step in steps.iter_mut().filter(|step| step.kind.name == "host") {
+                let name = &step.name;
+                let (Change::Create(object) | Change::Update(object, _)) = &mut step.change else {
+                    continue;
+                };
+                let Some(fields) = object.as_object_mut() else {
+                    continue;
+                };
+                if !uses_psk(fields) {
+                    // The server's own, which it refuses from a host that shall use none.
+                    fields.remove("tls_psk");
+                } else if !fields.contains_key("tls_psk") {
+                    let secret = random::<32>();
+                    fields.insert("tls_psk".to_owned(), json!(secret));
+                    made_up.push(Missing {
+                        kind: step.kind.name.to_owned(),
+                        name: name.clone(),
+                        field: "tls_psk".to_owned(),
+                        state: State::Generated(secret),
+                    });
+                }
+            }
+        }
+        if !made_up.is_empty() {
+            (self.keep)(made_up)?;
+        }
+        Ok(steps)
     }
 
     /// Imports the steps' objects, halving what is refused. Triggers and graphs beside them come along as soon as all that
@@ -292,7 +329,11 @@ impl Restore<'_> {
         if let Some(outward) = api.outward {
             outward(&mut object, self.client.version());
         }
-        for (field, secret) in made_up_secrets(kind, step, create) {
+        for (field, secret) in made_up_secrets(kind, step, create, self.client.version()) {
+            if let Some(known) = self.exported_with_host(step, field) {
+                object[field] = known.clone();
+                continue;
+            }
             object[field] = json!(secret);
             made_up.push(Missing {
                 kind: kind.name.to_owned(),
@@ -321,6 +362,13 @@ impl Restore<'_> {
             }
         }
         Ok(object)
+    }
+
+    /// What a backup of 5.0 may hold of a host's PSK: it came with the host, where later versions do not take it from.
+    fn exported_with_host(&self, step: &Step, field: &str) -> Option<&Value> {
+        let hosts = kinds::by_name("host").and_then(|kind| self.documents.of_kind(kind));
+        let host = hosts.filter(|_| step.kind.name == "host_encryption")?;
+        host.get(&step.name)?.get(field)
     }
 
     async fn delete(&mut self, steps: &[Step], progress: &Progress) -> Result<(), super::Error> {
@@ -418,7 +466,12 @@ fn method(kind: &Kind, api: &Api, verb: &str) -> String {
 }
 
 /// Secrets that an object cannot be made without, and that no backup holds.
-fn made_up_secrets(kind: &Kind, step: &Step, create: bool) -> Vec<(&'static str, String)> {
+fn made_up_secrets(
+    kind: &Kind,
+    step: &Step,
+    create: bool,
+    version: Version,
+) -> Vec<(&'static str, String)> {
     let Some(object) = step.object() else {
         return Vec::new();
     };
@@ -449,9 +502,19 @@ fn made_up_secrets(kind: &Kind, step: &Step, create: bool) -> Vec<(&'static str,
         "user" if create => vec![("passwd", format!("Aa1!{}", random::<16>()))],
         // A secret macro without a value cannot be made; an empty one says that it waits for its value.
         "macro" if create && object["type"] == "1" => vec![("value", String::new())],
+        // It came with the host.
+        "host_encryption" if dialect::exports_psk(version) => Vec::new(),
         "proxy" | "host_encryption" | "autoregistration" if encrypts && newly => psk(),
         _ => Vec::new(),
     }
+}
+
+/// Whether an exported host asks for a PSK, in either direction.
+fn uses_psk(host: &Map<String, Value>) -> bool {
+    let is_psk = |mode: &Value| mode == "TLS_PSK";
+    let accepted = host.get("tls_accept").and_then(Value::as_array);
+    host.get("tls_connect").is_some_and(is_psk)
+        || accepted.is_some_and(|modes| modes.iter().any(is_psk))
 }
 
 /// Random bytes as hexadecimal digits.

@@ -49,6 +49,7 @@ pub const FIELDS: &[&str] = &[
     "bind_password",
     "client_secret",
     "token",
+    "tls_psk",
 ];
 
 /// Lists of names and values, of which the names tell whether the values are secret.

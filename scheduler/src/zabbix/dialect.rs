@@ -16,6 +16,11 @@ pub fn bearer(version: Version) -> bool {
     version >= Version(6, 4, 0)
 }
 
+/// configuration.export and configuration.import carry the encryption of hosts, their PSKs as well.
+pub fn exports_psk(version: Version) -> bool {
+    version < Version(5, 4, 0)
+}
+
 /// Templates have groups of their own.
 pub fn template_groups(version: Version) -> bool {
     version >= Version(6, 2, 0)

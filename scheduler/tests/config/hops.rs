@@ -42,6 +42,8 @@ fn hops(size: Size, from: From) {
             assert!(lost.contains(named), "{named} is not named: {lost}");
         }
         nothing_to_do(server.address(), &old);
+        let identity = "SELECT tls_psk_identity FROM hosts WHERE host = 'host 0002'";
+        assert_eq!(server.sql(identity).trim(), "PSK 003");
         backup(server.address(), &middle, &[]);
     }
     let server = Server::start(Version::V7_0);

@@ -13,6 +13,9 @@ pub struct Size {
     pub templates: usize,
 }
 
+/// The PSK of one of the hosts.
+pub const HOST_PSK: &str = "fedcba9876543210fedcba9876543210";
+
 /// Fills a server.
 pub fn populate(api: &Api, version: Version, size: Size) {
     Populate { api, version }.everything(size);
@@ -345,6 +348,8 @@ impl Populate<'_> {
         }
         let encrypted = self.id("host", "host", "host 0001");
         self.call("host.update", json!({"hostid": encrypted, "tls_connect": "4", "tls_accept": "5", "tls_issuer": "CN=CA", "tls_subject": "CN=host"}));
+        let encrypted = self.id("host", "host", "host 0002");
+        self.call("host.update", json!({"hostid": encrypted, "tls_connect": "2", "tls_accept": "3", "tls_psk_identity": "PSK 003", "tls_psk": HOST_PSK}));
     }
 
     fn media_types(&self) {

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use lab::Version;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::SMALL;
 use crate::command::{backup, restore, scheduler, stderr, text};
 use crate::faults::an_admin_is_no_super_admin;
-use crate::population::{Size, populate};
+use crate::population::{HOST_PSK, Size, populate};
 use crate::server::Server;
 
 #[test]
@@ -76,6 +76,7 @@ fn round_trip(version: Version, size: Size, from: From) {
     let (first, second) = (dirs.path().join("first"), dirs.path().join("second"));
     backup(server.address(), &first, &[]);
     lap("backed up");
+    psk_is_left_out_and_listed(version, &first);
     server.load("stock");
     server.strip();
     server.shift_ids();
@@ -93,6 +94,24 @@ fn round_trip(version: Version, size: Size, from: From) {
     nothing_to_do(server.address(), &first);
     lap("nothing to do");
     an_admin_is_no_super_admin(&server, &first);
+}
+
+/// 5.0 exports hosts with their PSKs; later versions tell them to nobody.
+fn psk_is_left_out_and_listed(version: Version, dir: &Path) {
+    for (name, content) in files(dir) {
+        assert!(!content.contains(HOST_PSK), "{name} holds a PSK");
+    }
+    let (kind, state) = match version {
+        Version::V5_0 => ("host", "left_out"),
+        Version::V6_0 | Version::V7_0 => ("host_encryption", "unreadable"),
+    };
+    let listed = fs::read(dir.join("secrets-missing.json")).expect("the list");
+    let listed: Vec<Value> = serde_json::from_slice(&listed).expect("a list");
+    let of_host = listed
+        .iter()
+        .filter(|secret| secret["field"] == "tls_psk" && secret["name"] == "host 0002");
+    let psk = json!({"kind": kind, "name": "host 0002", "field": "tls_psk", "state": state});
+    assert_eq!(of_host.collect::<Vec<_>>(), [&psk]);
 }
 
 /// A second restore plans nothing.

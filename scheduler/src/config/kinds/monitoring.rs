@@ -65,7 +65,7 @@ pub static PROXIES: Kind = Kind {
     omit: &["lastaccess", "version", "compatibility", "state"],
 };
 
-/// Encryption between hosts and their server or proxy, which configuration.export leaves out.
+/// Encryption between hosts and their server or proxy, which configuration.export leaves out from 5.4 on.
 pub static HOST_ENCRYPTION: Kind = Kind {
     name: "host_encryption",
     file: "host_encryption",
