@@ -80,7 +80,7 @@ fn leave_out_secrets(snapshot: &mut Snapshot, with_secrets: bool) -> Vec<Missing
             };
             // Where hosts are exported with their PSKs, it is told there whether they are left out.
             if part.kind != "host_encryption" || !dialect::exports_psk(snapshot.version) {
-                list(secrets::unreadable(object), State::Unreadable);
+                list(secrets::unreadable(part.kind, object), State::Unreadable);
             }
             if !with_secrets {
                 list(secrets::leave_out(object), State::LeftOut);

@@ -47,7 +47,7 @@ const KEPT: &[&str] = &[
 /// What must change for `observed` to become `desired`.
 pub fn differences(desired: &Value, observed: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
-    compare("", desired, observed, &mut found);
+    compare("", "", desired, observed, &mut found);
     found
 }
 
@@ -136,7 +136,14 @@ fn keep(desired: &mut Value, observed: &Value) {
     }
 }
 
-fn compare(place: &str, desired: &Value, observed: &Value, found: &mut Vec<Difference>) {
+/// Compares what lies at `place`: a list of this name, or an element of it.
+fn compare(
+    list: &str,
+    place: &str,
+    desired: &Value,
+    observed: &Value,
+    found: &mut Vec<Difference>,
+) {
     if desired == observed {
         return;
     }
@@ -158,16 +165,16 @@ fn compare(place: &str, desired: &Value, observed: &Value, found: &mut Vec<Diffe
                 }
                 if [ours, theirs]
                     .iter()
-                    .any(|fields| secrets::is_secret(secrets::list_around(&place), fields, field))
+                    .any(|fields| secrets::is_secret(list, fields, field))
                 {
                     for part in [&mut our_part, &mut their_part] {
                         if !part.is_null() {
                             *part = json!("a secret");
                         }
                     }
-                    found.push(difference(&place, &our_part, &their_part));
+                    found.push(difference(field, &place, &our_part, &their_part));
                 } else {
-                    compare(&place, &our_part, &their_part, found);
+                    compare(field, &place, &our_part, &their_part, found);
                 }
             }
         }
@@ -178,7 +185,7 @@ fn compare(place: &str, desired: &Value, observed: &Value, found: &mut Vec<Diffe
                 labels.windows(2).any(|pair| pair[0] == pair[1])
             };
             if differ(ours) || differ(theirs) {
-                found.push(difference(place, desired, observed));
+                found.push(difference(list, place, desired, observed));
                 return;
             }
             let before = found.len();
@@ -186,6 +193,7 @@ fn compare(place: &str, desired: &Value, observed: &Value, found: &mut Vec<Diffe
                 let name = label(element);
                 let same = theirs.iter().find(|other| label(other) == name);
                 compare(
+                    list,
                     &format!("{place}[{name}]"),
                     element,
                     same.unwrap_or(&Value::Null),
@@ -196,6 +204,7 @@ fn compare(place: &str, desired: &Value, observed: &Value, found: &mut Vec<Diffe
                 let name = label(element);
                 if !ours.iter().any(|other| label(other) == name) {
                     found.push(difference(
+                        list,
                         &format!("{place}[{name}]"),
                         &Value::Null,
                         element,
@@ -204,17 +213,17 @@ fn compare(place: &str, desired: &Value, observed: &Value, found: &mut Vec<Diffe
             }
             // The same elements in another order.
             if found.len() == before {
-                found.push(difference(place, desired, observed));
+                found.push(difference(list, place, desired, observed));
             }
         }
-        _ => found.push(difference(place, desired, observed)),
+        _ => found.push(difference(list, place, desired, observed)),
     }
 }
 
-fn difference(place: &str, desired: &Value, observed: &Value) -> Difference {
+fn difference(list: &str, place: &str, desired: &Value, observed: &Value) -> Difference {
     let shown = |value: &Value| {
         let mut value = value.clone();
-        secrets::leave_out_of_part(&mut value, place);
+        secrets::leave_out_of_part(&mut value, list);
         value
     };
     Difference {
@@ -270,6 +279,20 @@ mod tests {
                 "items[c]"
             ]
         );
+    }
+
+    /// Somebody filled it in; a server tells it to nobody.
+    #[test]
+    fn the_value_of_a_secret_macro_is_not_shown() {
+        for kind in ["SECRET_TEXT", "1"] {
+            let theirs = json!({"host": "h", "macros": [{"macro": "{$S}", "type": kind}]});
+            let mut ours = theirs.clone();
+            ours["macros"][0]["value"] = json!("ours");
+            for theirs in [theirs, json!({"host": "h"})] {
+                let text = json!(differences(&ours, &theirs)).to_string();
+                assert!(text.contains("macros") && !text.contains("ours"), "{text}");
+            }
+        }
     }
 
     #[test]

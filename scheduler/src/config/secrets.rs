@@ -53,15 +53,23 @@ pub const FIELDS: &[&str] = &[
 ];
 
 /// Lists of names and values, of which the names tell whether the values are secret.
-const PAIRS: &[&str] = &["parameters", "headers"];
+const PAIRS: &[&str] = &[
+    "parameters",
+    "headers",
+    "variables",
+    "query_fields",
+    "posts",
+];
 
 static PRIVATE_KEY: LazyLock<Regex> =
     LazyLock::new(|| pattern("-----BEGIN [A-Z ]*PRIVATE KEY-----"));
 // {$USER}, {#DISCOVERED}, {BUILT.IN} and {{FUNCTION}.of()}; `Bearer {$TOKEN}` as well.
 static MACRO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\w+ )?\{[{$#A-Z].*\}$"));
-static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| pattern("^<.*>$"));
+// A place to fill in; how a scenario finds the value in a page; a scenario's variable.
+static NO_VALUE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^<.*>$|^(regex|jsonpath|xmlpath):|^(\w+ )?\{\w+\}$"));
 static SPEAKING_NAME: LazyLock<Regex> =
-    LazyLock::new(|| pattern("(?i)token|secret|passw|api_?key|authorization"));
+    LazyLock::new(|| pattern("(?i)token|secret|passw|(api|access)[_-]?key|authorization"));
 
 fn pattern(text: &str) -> Regex {
     // The patterns are constants of this file, and its tests compile each.
@@ -73,11 +81,10 @@ pub fn leave_out(object: &mut Value) -> Vec<String> {
     leave_out_of_part(object, "")
 }
 
-/// The same for a part of an object, which lies at `place`.
-pub fn leave_out_of_part(part: &mut Value, place: &str) -> Vec<String> {
+/// The same for a part of an object: a list of this name, or an element of it.
+pub fn leave_out_of_part(part: &mut Value, list: &str) -> Vec<String> {
     let mut found = Vec::new();
-    walk(part, place, &mut |fields, place| {
-        let list = list_around(place);
+    walk(part, list, "", &mut |fields, list, place| {
         let secrets = fields.keys().filter(|field| is_secret(list, fields, field));
         for field in secrets.cloned().collect::<Vec<_>>() {
             if fields.remove(&field).is_some_and(|secret| secret != "") {
@@ -88,12 +95,16 @@ pub fn leave_out_of_part(part: &mut Value, place: &str) -> Vec<String> {
     found
 }
 
-/// Tells where an object has a secret that the API keeps to itself.
-pub fn unreadable(object: &mut Value) -> Vec<String> {
+/// Tells where an object of this kind has a secret that the API keeps to itself.
+pub fn unreadable(kind: &str, object: &mut Value) -> Vec<String> {
     let mut found = Vec::new();
-    walk(object, "", &mut |fields, place| {
+    // Nobody logs in as guest with a password.
+    if kind == "user" && label(object) != "guest" {
+        found.push("passwd".to_owned());
+    }
+    walk(object, "", "", &mut |fields, _, place| {
         let text = |field: &str| fields.get(field).and_then(Value::as_str);
-        if fields.contains_key("macro") && matches!(text("type"), Some("SECRET_TEXT" | "1")) {
+        if is_secret_macro(fields) {
             found.push(inside(place, "value"));
         }
         let accepted = text("tls_accept").and_then(|mode| mode.parse::<u8>().ok());
@@ -160,12 +171,6 @@ fn fill_in_list(list: &str, desired: &mut Value, observed: &Value) {
     }
 }
 
-/// The list that holds the object whose field lies at `place`.
-pub fn list_around(place: &str) -> &str {
-    let list = place.rsplit_once('[').map_or("", |(list, _)| list);
-    list.rsplit('/').next().unwrap_or_default()
-}
-
 /// Whether the field of an object in this list must not lie in a file. A macro is no secret, for its value is elsewhere.
 pub fn is_secret(list: &str, fields: &Map<String, Value>, field: &str) -> bool {
     let Some(value) = fields.get(field).and_then(Value::as_str) else {
@@ -174,27 +179,36 @@ pub fn is_secret(list: &str, fields: &Map<String, Value>, field: &str) -> bool {
     if PRIVATE_KEY.is_match(value) {
         return true;
     }
+    // Written by somebody into the file: the API tells it to nobody.
+    if field == "value" && is_secret_macro(fields) {
+        return true;
+    }
     if MACRO.is_match(value) {
         return false;
     }
     if field == "value" && PAIRS.contains(&list) {
         let name = fields.get("name").and_then(Value::as_str);
-        return name.is_some_and(|name| SPEAKING_NAME.is_match(name))
-            && !PLACEHOLDER.is_match(value);
+        return name.is_some_and(|name| SPEAKING_NAME.is_match(name)) && !NO_VALUE.is_match(value);
     }
     FIELDS.contains(&field)
 }
 
-type Visitor<'a> = dyn FnMut(&mut Map<String, Value>, &str) + 'a;
+/// Whether it is a macro of the type "secret text", in an export or in what the other methods answer.
+fn is_secret_macro(fields: &Map<String, Value>) -> bool {
+    let kind = fields.get("type").and_then(Value::as_str);
+    fields.contains_key("macro") && matches!(kind, Some("SECRET_TEXT" | "1"))
+}
 
-/// Calls `act` with each object inside, and where that is.
-fn walk(value: &mut Value, place: &str, act: &mut Visitor) {
+type Visitor<'a> = dyn FnMut(&mut Map<String, Value>, &str, &str) + 'a;
+
+/// Calls `act` with each object inside, the list or field that holds it, and where that is.
+fn walk(value: &mut Value, list: &str, place: &str, act: &mut Visitor) {
     match value {
         Value::Object(fields) => {
-            act(fields, place);
+            act(fields, list, place);
             for (field, inner) in fields.iter_mut() {
                 if inner.is_object() || inner.is_array() {
-                    walk(inner, &inside(place, field), act);
+                    walk(inner, field, &inside(place, field), act);
                 }
             }
         }
@@ -202,7 +216,7 @@ fn walk(value: &mut Value, place: &str, act: &mut Visitor) {
             for element in elements {
                 if element.is_object() || element.is_array() {
                     let place = format!("{place}[{}]", label(element));
-                    walk(element, &place, act);
+                    walk(element, list, &place, act);
                 }
             }
         }
@@ -301,17 +315,62 @@ mod tests {
 
     #[test]
     fn what_the_api_keeps_to_itself_is_named() {
-        assert_eq!(unreadable(&mut host()), ["macros[{$S}]/value"]);
+        assert_eq!(unreadable("host", &mut host()), ["macros[{$S}]/value"]);
         assert_eq!(
-            unreadable(&mut json!({"tls_connect": "2", "tls_accept": "1"})),
+            unreadable(
+                "host_encryption",
+                &mut json!({"tls_connect": "2", "tls_accept": "1"})
+            ),
             ["tls_psk"]
         );
         assert_eq!(
-            unreadable(&mut json!({"tls_connect": "1", "tls_accept": "3"})),
+            unreadable(
+                "host_encryption",
+                &mut json!({"tls_connect": "1", "tls_accept": "3"})
+            ),
             ["tls_psk"]
         );
-        assert!(unreadable(&mut json!({"tls_connect": "4", "tls_accept": "4"})).is_empty());
+        assert!(
+            unreadable(
+                "host_encryption",
+                &mut json!({"tls_connect": "4", "tls_accept": "4"})
+            )
+            .is_empty()
+        );
     }
+
+    #[test]
+    fn passwords_of_users_are_named() {
+        let mut users = json!([{"username": "Admin"}, {"alias": "otto"}, {"username": "guest"}]);
+        let users = users.as_array_mut().unwrap().iter_mut();
+        let found: Vec<_> = users.map(|user| unreadable("user", user).len()).collect();
+        assert_eq!(found, [1, 1, 0]);
+    }
+
+    #[test]
+    fn secrets_of_scenarios_and_media_types_are_left_out() {
+        let pair = |name: &str, value: &str| json!({"name": name, "value": value});
+        let mut object = json!({
+            "httptests": [{"name": "w", "variables": [
+                pair("{password}", "hidden"), pair("{token}", "regex:t=(.*)"), pair("{user}", "open")],
+                "steps": [{"name": "s",
+                    "posts": [pair("user[password]", "hidden"), pair("password", "{password}")],
+                    "query_fields": [pair("access_key", "hidden"), pair("page", "1")],
+                    "headers": [pair("Authorization", "Bearer {token}")]}]}],
+            "items": [{"key": "a", "posts": "raw"}],
+            "parameters": [pair("redmine_access_key", "hidden"), pair("jira_issue_key", "open")],
+        });
+        assert_eq!(
+            leave_out(&mut object),
+            [
+                "httptests[w]/steps[s]/posts[user[password]]/value",
+                "httptests[w]/steps[s]/query_fields[access_key]/value",
+                "httptests[w]/variables[{password}]/value",
+                "parameters[redmine_access_key]/value"
+            ]
+        );
+    }
+
     #[test]
     fn braces_alone_make_no_macro_of_a_secret() {
         for (value, secrets) in [

@@ -237,10 +237,10 @@ impl Populate<'_> {
             json!({
                 "name": "front page", "delay": "5m", "http_user": "u", "http_password": "scenario password", "authentication": "BASIC",
                 "headers": [{"name": "Accept", "value": "text/html"}, {"name": "X-Order", "value": "2"}],
-                "variables": [{"name": "{token}", "value": "regex:t=(.*)"}],
+                "variables": [{"name": "{token}", "value": "regex:t=(.*)"}, {"name": "{password}", "value": "variable password"}],
                 "steps": [
                     {"name": "open", "url": "http://{HOST.CONN}/", "status_codes": "200", "query_fields": [{"name": "q", "value": "1"}]},
-                    {"name": "again", "url": "http://{HOST.CONN}/two", "required": "two"}],
+                    {"name": "again", "url": "http://{HOST.CONN}/two", "required": "two", "posts": [{"name": "user[password]", "value": "{password}"}]}],
             }),
             &format!("{index} web"),
             0,

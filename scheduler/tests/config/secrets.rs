@@ -33,15 +33,30 @@ fn secrets_that_7_0_does_not_export_are_listed_or_carried_all_the_same() {
             "template 00",
             "httptests[front page]/http_password",
         ),
+        (
+            "template",
+            "template 00",
+            "httptests[front page]/variables[{password}]/value",
+        ),
         ("media_type", "Own mail", "password"),
+        ("user", "otto", "passwd"),
     ] {
-        let listed = json!({"kind": kind, "name": name, "field": field, "state": "left_out"});
+        let state = match kind {
+            "user" => "unreadable",
+            _ => "left_out",
+        };
+        let listed = json!({"kind": kind, "name": name, "field": field, "state": state});
         assert!(
             missing.contains(&listed),
             "{listed} is not among {missing:#?}"
         );
     }
-    let secrets = ["item password", "scenario password", "mail password"];
+    let secrets = [
+        "item password",
+        "scenario password",
+        "variable password",
+        "mail password",
+    ];
     let files = read(&without, "templates.json") + &read(&without, "mediatypes.json");
     assert!(secrets.iter().all(|secret| !files.contains(secret)));
     assert!(files.contains("{$JMX.PASSWORD}"), "a macro is no secret");
