@@ -23,6 +23,8 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// The file that lists the secrets which the backup does not hold.
 pub const SECRETS: &str = "secrets-missing.json";
+/// The file of the secrets that restores made up. It is no part of a backup: it is neither replaced, uploaded nor deleted.
+pub const GENERATED: &str = "secrets-generated.json";
 /// The file that tells which version of Zabbix the backup is of.
 pub const ABOUT: &str = "backup.json";
 /// The file that remembers what a restore into a newer Zabbix turned into.

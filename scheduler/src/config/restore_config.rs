@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::converted::Converted;
 use super::files::{from_files, pretty};
-use super::folder::{CONVERTED, Folder, SECRETS};
+use super::folder::{CONVERTED, Folder, GENERATED};
 use super::kind::{Form, Kind};
 use super::kinds::{KINDS, by_name};
 use super::observe::{Observation, observe};
@@ -192,9 +192,9 @@ fn deletions(options: &RestoreConfig, environment: &Environment) -> Result<Delet
     })
 }
 
-/// Adds made-up secrets to the list of what the backup does not hold.
+/// Adds made-up secrets to those of earlier restores.
 fn keep(folder: &Folder, secrets: Vec<Missing>) -> Result<(), Error> {
-    let path = folder.path().join(SECRETS);
+    let path = folder.path().join(GENERATED);
     let listed = std::fs::read(path).unwrap_or_default();
     let mut listed: Vec<Missing> = serde_json::from_slice(&listed).unwrap_or_default();
     let same =
@@ -202,7 +202,7 @@ fn keep(folder: &Folder, secrets: Vec<Missing>) -> Result<(), Error> {
     listed.retain(|old| !secrets.iter().any(|new| same(old, new)));
     listed.extend(secrets);
     listed.sort();
-    folder.put(SECRETS, &pretty(&json!(listed)))?;
+    folder.put(GENERATED, &pretty(&json!(listed)))?;
     Ok(())
 }
 
