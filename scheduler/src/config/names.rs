@@ -9,11 +9,15 @@ use super::path;
 use super::target::{Naming, Target};
 use crate::zabbix::{Client, Error, Version};
 
+/// The flag of what low-level discovery made.
+const DISCOVERED: &str = "4";
+
 /// Ids and names of one server.
 #[derive(Debug, Default)]
 pub struct Names {
     by_id: HashMap<(&'static str, String), Value>,
     by_name: HashMap<(&'static str, String), Vec<String>>,
+    discovered: HashSet<(&'static str, String)>,
 }
 
 impl Names {
@@ -35,6 +39,9 @@ impl Names {
             *count.entry(name.to_string()).or_default() += 1;
         }
         for (id, name, object) in plain {
+            if object["flags"] == DISCOVERED {
+                self.discovered.insert((target.name, id.clone()));
+            }
             let name = match (target.naming, count[&name.to_string()]) {
                 (Naming::TellApart(_, _, second), 2..) => {
                     json!(format!("{} ({})", text(&name), second(object)))
@@ -82,9 +89,15 @@ impl Names {
         named.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// Whether Zabbix's own low-level discovery made it, and keeps it as its prototype says.
+    pub fn is_discovered(&self, target: &Target, id: &str) -> bool {
+        self.discovered.contains(&(target.name, id.to_owned()))
+    }
+
     fn forget(&mut self, target: &Target) {
         self.by_id.retain(|(kind, _), _| *kind != target.name);
         self.by_name.retain(|(kind, _), _| *kind != target.name);
+        self.discovered.retain(|(kind, _)| *kind != target.name);
     }
 
     fn name_of(&self, target: &Target, object: &Value, version: Version) -> Option<Value> {

@@ -145,6 +145,9 @@ fn jobs(kind: &'static Kind, names: &Names, version: Version) -> Vec<Job> {
         }],
         Form::Export(export) => names
             .all_ids(export.target)
+            .into_iter()
+            .filter(|id| !names.is_discovered(export.target, id))
+            .collect::<Vec<_>>()
             .chunks(export.batch)
             .map(|ids| Job {
                 kind,

@@ -61,6 +61,11 @@ impl Target {
         if self.api == "usermacro" {
             params["globalmacro"] = json!(true);
         }
+        if self.api == "host"
+            && let Some(output) = params["output"].as_array_mut()
+        {
+            output.push(json!("flags"));
+        }
         if let Some(ids) = ids {
             params[format!("{}s", self.id)] = json!(ids);
         }

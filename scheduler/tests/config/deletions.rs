@@ -36,6 +36,13 @@ fn prune_takes_what_the_backup_does_not_have_and_nothing_else() {
         "usermacro.createglobal",
         json!({"macro": "{$EXTRA}", "value": "1"}),
     );
+    // Low-level discovery makes hosts, and takes them away; no backup has them.
+    let group = call("hostgroup.get", json!({"filter": {"name": "Stores"}}));
+    call(
+        "host.create",
+        json!({"host": "discovered", "groups": [{"groupid": group[0]["groupid"]}]}),
+    );
+    server.sql("UPDATE hosts SET flags = 4, tls_accept = 4 WHERE host = 'discovered'");
     nothing_to_do(server.address(), &first);
 
     let run = |more: &[&str]| {
@@ -64,10 +71,12 @@ fn prune_takes_what_the_backup_does_not_have_and_nothing_else() {
     );
     assert_eq!(macros.as_array().map(Vec::len), Some(1), "it was not asked");
     // The answer stays one object, with what goes beside it.
-    let output = run(&["--prune", "macro", "--json"]);
+    let output = run(&["--prune", "macro", "--prune", "host", "--json"]);
     let answer: Value = serde_json::from_slice(&output.stdout).expect("one object");
     assert_eq!(answer["delete"], 1, "{answer:#}");
     assert!(stderr(&output).contains("- macro \"{$EXTRA}\""));
+    let discovered = server.sql("SELECT count(*) FROM hosts WHERE host = 'discovered'");
+    assert_eq!(discovered.trim(), "1");
     backup(server.address(), &second, &[]);
     same_folders(&first, &second);
 

@@ -73,7 +73,12 @@ pub static HOST_ENCRYPTION: Kind = Kind {
     until: NEVER,
     form: Form::Aspect(&Api {
         target: &HOST,
-        get: |_| json!({"output": ["hostid", "host", "tls_connect", "tls_accept", "tls_issuer", "tls_subject"]}),
+        get: |_| {
+            json!({
+                "output": ["hostid", "host", "tls_connect", "tls_accept", "tls_issuer", "tls_subject"],
+                "filter": {"flags": "0"},
+            })
+        },
         inward: None,
         outward: None,
         changes_only: false,
