@@ -66,6 +66,9 @@ pub enum Error {
         "\"{0}\" is no place for a backup: give NAME or gs://NAME, az://CONTAINER, s3://BUCKET or file:///FOLDER"
     )]
     Location(String),
+    /// The libraries take the bucket alone.
+    #[error("\"{0}\" has a path behind the bucket: give it in --storage-folder or STORAGE_FOLDER")]
+    LocationWithPath(String),
     /// Google Cloud Storage without a key would ask the machine's own account.
     #[error("set GCP_CREDENTIAL_FILE to the key file of a service account that may use the bucket")]
     NoCredentials,
@@ -104,7 +107,10 @@ impl Error {
     /// Whether the command line or a setting is wrong, rather than the errand failed.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::NoLocation | Self::Location(_) | Self::NoCredentials => true,
+            Self::NoLocation
+            | Self::Location(_)
+            | Self::LocationWithPath(_)
+            | Self::NoCredentials => true,
             Self::Config(error) => error.is_usage(),
             _ => false,
         }
@@ -217,6 +223,9 @@ impl Place {
             format!("gs://{location}")
         };
         let url = Url::parse(&text).map_err(|_| Error::Location(location.clone()))?;
+        if url.scheme() != "file" && !matches!(url.path(), "" | "/") {
+            return Err(Error::LocationWithPath(location));
+        }
         Ok(Self {
             store: store(&url, environment, &location)?,
             folder: Path::from(folder),
@@ -549,5 +558,18 @@ mod tests {
         };
         let error = Place::new(&options, &Environment::default()).err();
         assert!(matches!(error, Some(Error::Location(_))), "{error:?}");
+    }
+
+    #[test]
+    fn a_path_behind_the_bucket_is_refused() {
+        for location in ["bucket/a", "gs://bucket/a", "s3://bucket/a/", "az://box/a"] {
+            let options = Storage {
+                storage_location: Some(location.to_owned()),
+                ..Storage::default()
+            };
+            let error = Place::new(&options, &Environment::default()).err().unwrap();
+            assert!(error.is_usage(), "{error:?}");
+            assert!(error.to_string().contains("STORAGE_FOLDER"), "{error}");
+        }
     }
 }
