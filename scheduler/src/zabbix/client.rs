@@ -68,9 +68,7 @@ pub enum Error {
         timeout: Duration,
     },
     /// The web server answered an error.
-    #[error(
-        "the web server at {url} answered {method} with status {status}; see the log of PHP there"
-    )]
+    #[error("the web server at {url} answered {method} with status {status}; {}", advice(*status))]
     Status {
         /// The API's address.
         url: String,
@@ -164,8 +162,12 @@ impl Client {
                 Ok(answer) => return answer,
                 Err(failure) => failure,
             };
+            // Whoever waits for the whole of the time limit does not wait for it again.
+            let silent = matches!(error, Error::Timeout { .. });
             match retries.next() {
-                Some(pause) if request.is_read() || undone => tokio::time::sleep(*pause).await,
+                Some(pause) if !silent && (request.is_read() || undone) => {
+                    tokio::time::sleep(*pause).await;
+                }
                 _ => return Err(error),
             }
         }
@@ -326,6 +328,15 @@ async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
     Ok(text)
 }
 
+/// What is most often the reason that a web server answers with such a status.
+fn advice(status: StatusCode) -> &'static str {
+    if status.is_redirection() || status == StatusCode::NOT_FOUND {
+        "check ZBX_API_HOST: https or http, and the folder of the frontend, such as /zabbix"
+    } else {
+        "see the log of PHP there"
+    }
+}
+
 /// The innermost reason: reqwest's own texts only say that something was wrong.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
@@ -333,4 +344,49 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::environment::Environment;
+
+    #[tokio::test]
+    async fn a_server_that_stays_silent_is_asked_once() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/", server.local_addr().unwrap());
+        let environment = Environment::from([
+            ("ZBX_API_HOST", address.as_str()),
+            ("ZBX_API_TOKEN", "token"),
+        ]);
+        let access = Access::from_environment(&environment, Duration::from_secs(1));
+        let error = Client::connect(&access.unwrap().unwrap())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        // The system took whatever calls there were.
+        server.set_nonblocking(true).unwrap();
+        let calls = std::iter::from_fn(|| server.accept().ok()).count();
+        assert_eq!(calls, 1);
+    }
+
+    #[test]
+    fn an_address_that_leads_elsewhere_is_told_from_a_broken_frontend() {
+        let told = |status| {
+            let url = "https://zabbix.example.com/api_jsonrpc.php".to_owned();
+            let method = "apiinfo.version".to_owned();
+            let error = Error::Status {
+                url,
+                method,
+                status,
+            };
+            error.to_string()
+        };
+        for status in [StatusCode::NOT_FOUND, StatusCode::MOVED_PERMANENTLY] {
+            assert!(told(status).contains("ZBX_API_HOST"), "{status}");
+        }
+        assert!(told(StatusCode::INTERNAL_SERVER_ERROR).contains("the log of PHP"));
+    }
 }

@@ -116,9 +116,36 @@ fn faults_change_nothing_and_say_what_to_do() {
     );
     refused(&run(half_down.address(), &good, &[]), &["502 Bad Gateway"]);
 
+    // A call that only reads is made again when it is lost; a token is no session, and a login's session is ended.
     let after = dirs.path().join("after");
+    let sessions = || server.sql("SELECT count(*) FROM sessions WHERE status = 0");
+    let open = sessions();
+    let once = Proxy::start(
+        server.address(),
+        true,
+        Box::new(|number| match number {
+            10 => Verdict::BadGateway,
+            _ => Verdict::Pass,
+        }),
+    );
+    let token = call("token.create", json!({"name": "backup"}));
+    let made = call("token.generate", token["tokenids"].clone());
+    let output = command(
+        once.address(),
+        &["backup_config", "--config-dir", text(&after)],
+    )
+    .env_remove("ZBX_API_USER")
+    .env_remove("ZBX_API_PASS")
+    .env("ZBX_API_TOKEN", made[0]["token"].as_str().expect("a token"))
+    .output()
+    .expect("the command runs");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!once.calls().iter().any(|call| call == "user.login"));
+    same_folders(&before, &after);
+    call("token.delete", token["tokenids"].clone());
     backup(server.address(), &after, &[]);
     same_folders(&before, &after);
+    assert_eq!(sessions(), open);
 
     // A failing object does not stop the rest, and is named with Zabbix's own words.
     let mixed = copy("mixed");
