@@ -2,7 +2,7 @@
 
 import sys
 from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from moto.server import DomainDispatcherApplication, create_backend_app
 
@@ -22,4 +22,10 @@ class Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-make_server("127.0.0.1", int(sys.argv[1]), application, server_class=Server).serve_forever()
+class Handler(WSGIRequestHandler):
+    def get_environ(self):
+        # Without it, moto decodes the path of a request a second time.
+        return super().get_environ() | {"RAW_URI": self.path}
+
+
+make_server("127.0.0.1", int(sys.argv[1]), application, Server, Handler).serve_forever()

@@ -136,17 +136,33 @@ fn a_full_disk_loses_nothing() {
     assert_eq!(kept, files(small.path()));
 }
 
-/// Uploads twice, keeps one, downloads it, and finds the same files.
+/// Uploads, keeps the newest, and downloads it: the same files.
 fn there_and_back(location: &str, variables: &[(&str, &str)]) {
-    for content in ["first", "second"] {
-        expect(
-            &scheduler("upload", backup(content).path(), location, variables),
-            0,
-        );
+    let upload = |content: &str, keep: &str| {
+        let dir = backup(content);
+        let mut command = command("upload", dir.path(), location, variables);
+        let output = command
+            .args(["--keep", keep])
+            .output()
+            .expect("the command runs");
+        expect(&output, 0);
+        let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (name, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (first, told) = upload("first", "2");
+    assert!(!told.contains("deleted"), "{told}");
+    let (second, told) = upload("second", "2");
+    assert!(!told.contains("deleted"), "{told}");
+    let (_, told) = upload("third", "1");
+    for name in [first, second] {
+        assert!(told.contains(&format!("deleted {name}")), "{told}");
     }
+    // Two are there now, and no rest of the others.
+    let (_, told) = upload("fourth", "2");
+    assert!(!told.contains("deleted"), "{told}");
     let there = tempfile::tempdir().expect("a folder");
     expect(&scheduler("download", there.path(), location, variables), 0);
-    assert_eq!(files(there.path()), files(backup("second").path()));
+    assert_eq!(files(there.path()), files(backup("fourth").path()));
 }
 
 /// A folder with a backup, one of its files in a folder of its own.
@@ -184,7 +200,14 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn scheduler(verb: &str, dir: &Path, location: &str, variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_concierge_scheduler"))
+    command(verb, dir, location, variables)
+        .output()
+        .expect("the command runs")
+}
+
+fn command(verb: &str, dir: &Path, location: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_concierge_scheduler"));
+    command
         .env_clear()
         .envs(variables.iter().copied())
         .args([
@@ -194,9 +217,8 @@ fn scheduler(verb: &str, dir: &Path, location: &str, variables: &[(&str, &str)])
             "--storage-location",
             location,
         ])
-        .args(["--storage-folder", "zabbix/one"])
-        .output()
-        .expect("the command runs")
+        .args(["--storage-folder", "zabbix/one"]);
+    command
 }
 
 fn expect(output: &Output, code: i32) {
