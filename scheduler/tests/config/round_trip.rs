@@ -93,6 +93,9 @@ fn round_trip(version: Version, size: Size, from: From) {
     lap("backed up again");
     nothing_to_do(server.address(), &first);
     lap("nothing to do");
+    if version == Version::V5_0 {
+        psk_goes_with_the_encryption(&server, &first);
+    }
     an_admin_is_no_super_admin(&server, &first);
 }
 
@@ -112,6 +115,20 @@ fn psk_is_left_out_and_listed(version: Version, dir: &Path) {
         .filter(|secret| secret["field"] == "tls_psk" && secret["name"] == "host 0002");
     let psk = json!({"kind": kind, "name": "host 0002", "field": "tls_psk", "state": state});
     assert_eq!(of_host.collect::<Vec<_>>(), [&psk]);
+}
+
+/// 5.0 takes no PSK of a host that uses none, and tells that of one that does.
+fn psk_goes_with_the_encryption(server: &Server, dir: &Path) {
+    let call = |method: &str, params: Value| server.api().call(method, params).expect("an answer");
+    let found = call("host.get", json!({"filter": {"host": "host 0000"}}));
+    let id = &found[0]["hostid"];
+    call(
+        "host.update",
+        json!({"hostid": id, "tls_connect": "2", "tls_accept": "2", "tls_psk_identity": "PSK 004", "tls_psk": HOST_PSK}),
+    );
+    let answer = restore(server.address(), dir, &[]);
+    assert_eq!(answer["failed"], json!([]), "{answer:#}");
+    nothing_to_do(server.address(), dir);
 }
 
 /// A second restore plans nothing.
