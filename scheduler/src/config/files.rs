@@ -301,13 +301,13 @@ mod tests {
         add(
             "service",
             "",
-            "Shop (One)",
+            "One > Shop",
             json!({"name": "Shop", "parents": [{"serviceid": "One"}]}),
         );
         add(
             "service",
             "",
-            "Shop (Two)",
+            "Two > Shop",
             json!({"name": "Shop", "parents": [{"serviceid": "Two"}]}),
         );
         add(

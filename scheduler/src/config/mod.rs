@@ -28,6 +28,7 @@ mod restore_config;
 mod secrets;
 mod snapshot;
 mod target;
+mod tree;
 mod upgrade;
 mod withheld;
 

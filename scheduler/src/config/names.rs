@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::kind::{Kind, Reference};
 use super::path;
 use super::target::{Naming, Target};
-use crate::zabbix::{Client, Error, Version};
+use super::tree::{self, Node};
+use crate::zabbix::{Client, Error, Version, dialect};
 
 /// The flag of what low-level discovery made.
 const DISCOVERED: &str = "4";
@@ -27,28 +28,26 @@ impl Names {
             self.forget(target);
         }
         let objects = answer.as_array().map(Vec::as_slice).unwrap_or_default();
-        let plain: Vec<(String, Value, &Value)> = objects
-            .iter()
-            .filter_map(|object| {
-                let id = super::normal::id(object.get(target.id)?)?;
-                Some((id, self.name_of(target, object, version)?, object))
-            })
-            .collect();
-        let mut count: HashMap<String, usize> = HashMap::new();
-        for (_, name, _) in &plain {
-            *count.entry(name.to_string()).or_default() += 1;
-        }
-        for (id, name, object) in plain {
-            if object["flags"] == DISCOVERED {
-                self.discovered.insert((target.name, id.clone()));
+        if let Naming::InTree = target.naming {
+            let mut nodes: Vec<Node> = objects
+                .iter()
+                .filter_map(|object| tree::node(object, super::normal::id(object.get(target.id)?)?))
+                .collect();
+            // Of two that nothing tells apart, the older comes first.
+            nodes.sort_by_cached_key(|node| (node.key.len(), node.key.clone()));
+            for (path, node) in tree::paths(&nodes).into_iter().zip(nodes) {
+                self.add(target, node.key, json!(path));
             }
-            let name = match (target.naming, count[&name.to_string()]) {
-                (Naming::TellApart(_, _, second), 2..) => {
-                    json!(format!("{} ({})", text(&name), second(object)))
+            return;
+        }
+        for object in objects {
+            let id = object.get(target.id).and_then(super::normal::id);
+            if let (Some(id), Some(name)) = (id, self.name_of(target, object, version)) {
+                if object["flags"] == DISCOVERED {
+                    self.discovered.insert((target.name, id.clone()));
                 }
-                _ => name,
-            };
-            self.add(target, id, name);
+                self.add(target, id, name);
+            }
         }
     }
 
@@ -103,7 +102,7 @@ impl Names {
     fn name_of(&self, target: &Target, object: &Value, version: Version) -> Option<Value> {
         match target.naming {
             Naming::Field(field) => object.get(field(version)).cloned(),
-            Naming::TellApart(field, ..) => object.get(field).cloned(),
+            Naming::InMenu => in_menu(object, version).map(Value::String),
             Naming::OnHost(field) => {
                 let hosts = object.get("hosts")?.as_array()?;
                 let host = hosts
@@ -120,7 +119,8 @@ impl Names {
                     json!({"drule": rule, "type": part("type"), "key_": part("key_"), "ports": part("ports")}),
                 )
             }
-            Naming::Single => None,
+            // A path needs the whole tree.
+            Naming::InTree | Naming::Single => None,
         }
     }
 }
@@ -221,6 +221,18 @@ pub fn roots(object: &Value) -> Value {
         .map(|(field, value)| (field.clone(), value.clone()))
         .collect();
     Value::Object(scalars)
+}
+
+/// The name of a script: where two may share it, with its place in the menu.
+pub fn in_menu(script: &Value, version: Version) -> Option<String> {
+    let name = script["name"].as_str()?;
+    let path = script["menu_path"].as_str().unwrap_or_default();
+    Some(match path.trim_matches('/') {
+        path if !path.is_empty() && dialect::scripts_by_menu_path(version) => {
+            format!("{path}/{name}")
+        }
+        _ => name.to_owned(),
+    })
 }
 
 /// A name as people read it.

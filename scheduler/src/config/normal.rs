@@ -232,7 +232,7 @@ fn arrange(value: &mut Value) {
 }
 
 /// Removes ids and states, at any depth.
-fn omit(value: &mut Value, fields: &[&str]) {
+pub fn omit(value: &mut Value, fields: &[&str]) {
     match value {
         Value::Object(object) => {
             object.retain(|field, _| !fields.contains(&field.as_str()));

@@ -77,7 +77,7 @@ async fn run(
             server,
         });
     }
-    let (desired, not_carried) = upgrade(backup, server);
+    let (desired, not_carried) = upgrade(backup, client.version());
     let wanted = |kind: &Kind| desired.snapshot.of_kind(kind).is_some();
     let mut converted = read_converted(source.folder.path());
     let observation = observe(client, &wanted).await?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::zabbix::{Request, Version};
+use crate::zabbix::{Request, Version, dialect};
 
 /// A thing that has an id on one server and a name on all of them.
 #[derive(Debug)]
@@ -24,12 +24,10 @@ pub struct Target {
 pub enum Naming {
     /// By one field.
     Field(fn(Version) -> &'static str),
-    /// By one field, and where two share it, by a second one as well: the field, what it is selected with, and how it reads.
-    TellApart(
-        &'static str,
-        fn(Version) -> (&'static str, Value),
-        fn(&Value) -> String,
-    ),
+    /// By its place in the menu, where that tells it from others of its name: a script.
+    InMenu,
+    /// By its place below its parents: a service.
+    InTree,
     /// By its host and one field of its own; looked up as needed, for there may be very many.
     OnHost(&'static str),
     /// By its discovery rule and what it checks.
@@ -43,15 +41,12 @@ impl Target {
     pub fn by_ids(&self, version: Version, ids: Option<&[String]>) -> Request {
         let mut params = match self.naming {
             Naming::Field(field) => json!({"output": [self.id, field(version)]}),
-            Naming::TellApart(field, beside, _) => {
-                let (select, value) = beside(version);
-                let mut params = json!({"output": [self.id, field]});
-                match select {
-                    "output" if value == field => {}
-                    "output" => params["output"] = json!([self.id, field, value]),
-                    select => params[select] = value,
-                }
-                params
+            Naming::InMenu if dialect::scripts_by_menu_path(version) => {
+                json!({"output": [self.id, "name", "menu_path"]})
+            }
+            Naming::InMenu => json!({"output": [self.id, "name"]}),
+            Naming::InTree => {
+                json!({"output": [self.id, "name"], dialect::service_parents(version): [self.id]})
             }
             Naming::OnHost(field) => {
                 json!({"output": [self.id, field], "selectHosts": ["host"]})
@@ -88,7 +83,8 @@ impl Target {
     pub fn name_field(&self, version: Version) -> Option<&'static str> {
         match self.naming {
             Naming::Field(field) => Some(field(version)),
-            Naming::TellApart(field, ..) | Naming::OnHost(field) => Some(field),
+            Naming::InMenu | Naming::InTree => Some("name"),
+            Naming::OnHost(field) => Some(field),
             Naming::Check | Naming::Single => None,
         }
     }

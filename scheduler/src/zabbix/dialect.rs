@@ -62,13 +62,10 @@ pub fn select_update_operations(version: Version) -> &'static str {
     }
 }
 
-/// Where a script stands in the menu: a part of its name became a field.
-pub fn script_menu_path(version: Version) -> &'static str {
-    if version < Version(5, 4, 0) {
-        "name"
-    } else {
-        "menu_path"
-    }
+/// Two scripts may share a name in different places of the menu.
+pub fn scripts_by_menu_path(version: Version) -> bool {
+    let branch = version.branch();
+    version >= Version(6, 2, 9) || (branch == Version(6, 0, 0) && version >= Version(6, 0, 15))
 }
 
 /// service.get's parameter for the services above: one, then several.
@@ -108,6 +105,15 @@ mod tests {
         assert_eq!(login_name(Version(6, 0, 0)), "username");
         assert!(!bearer(Version(6, 0, 14)));
         assert!(bearer(Version(7, 0, 0)));
+        for (version, expected) in [
+            (Version(6, 0, 14), false),
+            (Version(6, 0, 15), true),
+            (Version(6, 2, 8), false),
+            (Version(6, 2, 9), true),
+            (Version(7, 0, 0), true),
+        ] {
+            assert_eq!(scripts_by_menu_path(version), expected, "{version}");
+        }
         let (old, middle, new) = (Version(5, 0, 8), Version(6, 0, 14), Version(7, 0, 22));
         for (name, expected) in [
             (
@@ -128,7 +134,6 @@ mod tests {
                 service_parents,
                 ["selectParent", "selectParents", "selectParents"],
             ),
-            (script_menu_path, ["name", "menu_path", "menu_path"]),
             (host_groups, ["groups", "groups", "host_groups"]),
             (
                 select_host_groups,

@@ -448,7 +448,7 @@ impl Populate<'_> {
         scripts
     }
 
-    /// Company > shop > database, and a second shop of the same name under another parent.
+    /// Company > shop > database, the same below another company, a shop below nothing, and a till below two of the shops.
     fn services(&self) -> Vec<String> {
         let service = |name: &str, parents: &[&String], leaf: bool| {
             if self.version == Version::V5_0 {
@@ -479,8 +479,17 @@ impl Populate<'_> {
         let shop = service("Shop", &[&company], false);
         let database = service("Database", &[&shop], true);
         let other = service("Other company", &[], false);
-        let second = service("Shop", &[&other], true);
-        vec![company, shop, database, other, second]
+        let second = service("Shop", &[&other], false);
+        service("Database", &[&second], true);
+        let root = service("Shop", &[], false);
+        let till = service("Till", &[&shop, &root], true);
+        if self.version == Version::V5_0 {
+            self.call(
+                "service.adddependencies",
+                json!({"serviceid": root, "dependsOnServiceid": till, "soft": "1"}),
+            );
+        }
+        vec![company, shop, database]
     }
 
     fn slas(&self) {

@@ -97,6 +97,9 @@ fn round_trip(version: Version, size: Size, from: From) {
         psk_goes_with_the_encryption(&server, &first);
     }
     an_admin_is_no_super_admin(&server, &first);
+    namesakes(&server);
+    nothing_to_do(server.address(), &first);
+    lap("nothing to do beside namesakes");
 }
 
 /// 5.0 exports hosts with their PSKs; later versions tell them to nobody.
@@ -129,6 +132,26 @@ fn psk_goes_with_the_encryption(server: &Server, dir: &Path) {
     let answer = restore(server.address(), dir, &[]);
     assert_eq!(answer["failed"], json!([]), "{answer:#}");
     nothing_to_do(server.address(), dir);
+}
+
+/// Makes services and scripts of the same names elsewhere, which are others.
+fn namesakes(server: &Server) {
+    let call = |method: &str, params: Value| {
+        let answer = server.api().call(method, params);
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    };
+    let mut service = json!({"name": "Database", "algorithm": "1", "sortorder": "0"});
+    if server.version() == Version::V5_0 {
+        service["showsla"] = json!("0");
+        service["goodsla"] = json!("99");
+    }
+    call("service.create", service);
+    if server.version() == Version::V7_0 {
+        call(
+            "script.create",
+            json!({"name": "restart", "menu_path": "Elsewhere", "type": "0", "scope": "2", "command": "true", "execute_on": "2"}),
+        );
+    }
 }
 
 /// A second restore plans nothing.

@@ -162,7 +162,8 @@ pub static SERVICES: Kind = Kind {
         to("triggerid", &TRIGGER),
     ],
     only: &[],
-    omit: &["status", "created_at", "readonly", "timeid"],
+    // A UUID is one server's own, and 6.0 takes none in an update.
+    omit: &["status", "created_at", "readonly", "timeid", "uuid"],
 };
 
 /// Which services lie below which: up to 5.2 a service could lie below several, of which only one was its parent.
@@ -177,14 +178,9 @@ pub static SERVICE_LINKS: Kind = Kind {
             json!({
                 "output": ["serviceid", "name"],
                 "selectDependencies": ["servicedownid", "soft"],
-                "selectParent": ["name"],
             })
         },
-        inward: Some(|service| {
-            if let Some(fields) = service.as_object_mut() {
-                fields.remove("parent");
-            }
-        }),
+        inward: None,
         outward: Some(dependencies),
         changes_only: false,
     }),

@@ -1,7 +1,5 @@
 //! Everything that a reference may point to.
 
-use serde_json::{Value, json};
-
 use super::{ALWAYS, V5_2, V6_0, V6_2, V7_0};
 use crate::config::target::{Naming, Target};
 use crate::zabbix::{Version, dialect};
@@ -51,12 +49,10 @@ targets! {
     USER_GROUP = "user group" "usergroup" "usrgrpid" NAME, ALWAYS;
     ROLE = "role" "role" "roleid" NAME, V5_2;
     MODULE = "module" "module" "moduleid" Naming::Field(|_| "id"), V5_2;
-    SCRIPT = "script" "script" "scriptid"
-        Naming::TellApart("name", |version| ("output", json!(dialect::script_menu_path(version))), menu_path), ALWAYS;
+    SCRIPT = "script" "script" "scriptid" Naming::InMenu, ALWAYS;
     PROXY = "proxy" "proxy" "proxyid" Naming::Field(dialect::proxy_name), ALWAYS;
     PROXY_GROUP = "proxy group" "proxygroup" "proxy_groupid" NAME, V7_0;
-    SERVICE = "service" "service" "serviceid"
-        Naming::TellApart("name", |version| (dialect::service_parents(version), json!(["name"])), parents), ALWAYS;
+    SERVICE = "service" "service" "serviceid" Naming::InTree, ALWAYS;
     SLA = "SLA" "sla" "slaid" NAME, V6_0;
     DISCOVERY_RULE = "discovery rule" "drule" "druleid" NAME, ALWAYS;
     DISCOVERY_CHECK = "discovery check" "dcheck" "dcheckid" Naming::Check, ALWAYS;
@@ -89,22 +85,4 @@ pub static AUTHENTICATION: Target = single("authentication settings", "authentic
 
 const fn single(name: &'static str, api: &'static str) -> Target {
     target(name, api, "", Naming::Single, ALWAYS)
-}
-
-fn menu_path(script: &Value) -> String {
-    script["menu_path"].as_str().unwrap_or_default().to_owned()
-}
-
-fn parents(service: &Value) -> String {
-    let names = match (service.get("parents"), service.get("parent")) {
-        (Some(Value::Array(parents)), _) => parents.clone(),
-        (_, Some(parent)) => vec![parent.clone()],
-        _ => Vec::new(),
-    };
-    let mut names: Vec<&str> = names
-        .iter()
-        .filter_map(|parent| parent["name"].as_str())
-        .collect();
-    names.sort_unstable();
-    names.join(", ")
 }

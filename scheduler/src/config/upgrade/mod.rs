@@ -1,6 +1,7 @@
 //! From the form of an older version to that of a newer one, as far as Zabbix does not do it itself: exported objects are
 //! converted by its import, everything else is converted here. Pure.
 
+mod places;
 mod v6;
 mod v7;
 mod widget;
@@ -36,22 +37,23 @@ pub fn upgrade(backup: &Snapshot, version: Version) -> (Desired, Vec<NotCarried>
     if backup.version < Version(7, 0, 0) && version >= Version(7, 0, 0) {
         v7::upgrade(&mut snapshot, &mut lost);
     }
+    places::rename(&mut snapshot, version);
     snapshot.version = version.branch();
     for kind in KINDS.iter().filter(|kind| !kind.exists_in(version)) {
         for part in kind.parts() {
             snapshot.parts.remove(&part);
         }
     }
-    if backup.version < version.branch() {
-        for kind in KINDS {
-            if let (Some(objects), false) = (
-                snapshot.parts.get_mut(&kind.part()),
-                matches!(kind.form, Form::Export(_)),
-            ) {
-                for object in objects.values_mut() {
-                    normal::keep_only(kind, object);
-                    normal::sort(object);
-                }
+    for kind in KINDS {
+        if matches!(kind.form, Form::Export(_)) {
+            continue;
+        }
+        for (_, object) in objects(&mut snapshot, kind.name) {
+            // An older release of this command kept more.
+            normal::omit(object, kind.omit);
+            if backup.version < version.branch() {
+                normal::keep_only(kind, object);
+                normal::sort(object);
             }
         }
     }
@@ -101,4 +103,52 @@ fn operations(action: &mut Value) -> impl Iterator<Item = &mut Value> {
         .filter(|(field, _)| PHASES.contains(&field.as_str()))
         .filter_map(|(_, phase)| phase.as_array_mut())
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A backup of this version.
+    pub fn backup(version: Version, objects: &[(&str, &str, Value)]) -> Snapshot {
+        let mut snapshot = Snapshot::new(version);
+        for (kind, name, object) in objects {
+            let part = kinds::by_name(kind).unwrap().part();
+            snapshot.insert(part, (*name).to_owned(), object.clone());
+        }
+        snapshot
+    }
+
+    /// An object of a snapshot.
+    pub fn object<'a>(snapshot: &'a Snapshot, kind: &str, name: &str) -> &'a Value {
+        let objects = snapshot.of_kind(kinds::by_name(kind).unwrap());
+        &objects.unwrap()[name]
+    }
+
+    #[test]
+    fn a_backup_of_the_same_version_stays_as_it_is() {
+        let objects = [
+            ("service", "Shop", json!({"name": "Shop", "parents": []})),
+            (
+                "role",
+                "User role",
+                json!({"name": "User role", "type": "1"}),
+            ),
+        ];
+        let backup = backup(Version(6, 0, 0), &objects);
+        let (desired, lost) = upgrade(&backup, Version(6, 0, 14));
+        assert_eq!((desired.snapshot.parts, lost), (backup.parts, Vec::new()));
+    }
+
+    #[test]
+    fn what_an_older_release_kept_is_no_difference() {
+        let kept =
+            json!({"name": "Shop", "parents": [], "uuid": "20ed925256754f69abf554fa1af4fecb"});
+        let backup = backup(Version(6, 0, 0), &[("service", "Shop", kept)]);
+        let (desired, _) = upgrade(&backup, Version(6, 0, 0));
+        let service = object(&desired.snapshot, "service", "Shop");
+        assert_eq!(*service, json!({"name": "Shop", "parents": []}));
+    }
 }
