@@ -14,7 +14,7 @@ use super::plan::{Change, Deletions, Desired, Plan, Step, plan};
 use super::restore::{Outcome, Restore};
 use super::secrets::Missing;
 use super::snapshot::Snapshot;
-use super::upgrade::{NotCarried, upgrade};
+use super::upgrade::{NotCarried, directories, upgrade};
 use super::{Error, config_dir, connect};
 use crate::cli::RestoreConfig;
 use crate::environment::Environment;
@@ -77,10 +77,12 @@ async fn run(
             server,
         });
     }
-    let (desired, not_carried) = upgrade(backup, client.version());
+    let (mut desired, mut not_carried) = upgrade(backup, client.version());
     let wanted = |kind: &Kind| desired.snapshot.of_kind(kind).is_some();
     let mut converted = read_converted(source.folder.path());
     let observation = observe(client, &wanted).await?;
+    let (observed, names) = (&observation.snapshot, &observation.names);
+    not_carried.extend(directories(&mut desired, observed, names));
     let mut plan = plan(&desired, &observation.snapshot, deletions, &converted);
     let mut outcome = Outcome::default();
     if !options.dry_run && !options.diff {

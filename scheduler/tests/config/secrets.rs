@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::SMALL;
 use crate::command::{backup, restore, scheduler, stderr, text};
 use crate::population::populate;
+use crate::round_trip::nothing_to_do;
 use crate::server::Server;
 
 /// 7.0 leaves passwords out of its exports, and tells them to whoever asks for the items themselves.
@@ -89,4 +90,75 @@ fn secrets_that_7_0_does_not_export_are_listed_or_carried_all_the_same() {
         "{shown}"
     );
     assert!(!shown.contains("another"), "{shown}");
+    directories(&server, dirs.path());
+}
+
+/// No backup holds directories and MFA methods: what refers to them restores all the same, and it is named.
+fn directories(server: &Server, dirs: &std::path::Path) {
+    let call = |method: &str, params: Value| {
+        let answer = server.api().call(method, params);
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    };
+    let directory = call(
+        "userdirectory.create",
+        json!({"idp_type": "1", "name": "Own LDAP", "host": "ldap.example.com", "port": "389", "base_dn": "dc=example", "search_attribute": "uid"}),
+    );
+    let directory = directory["userdirectoryids"][0].clone();
+    let method = call(
+        "mfa.create",
+        json!({"type": "1", "name": "Own codes", "hash_function": "1", "code_length": "6"}),
+    );
+    let method = method["mfaids"][0].clone();
+    call(
+        "authentication.update",
+        json!({"ldap_auth_enabled": "1", "ldap_userdirectoryid": directory, "authentication_type": "1", "mfa_status": "1", "mfaid": method}),
+    );
+    let group = call(
+        "usergroup.create",
+        json!({"name": "From LDAP", "gui_access": "2", "userdirectoryid": directory, "mfa_status": "1", "mfaid": method}),
+    );
+    let user = call(
+        "user.create",
+        json!({"username": "lena", "passwd": "Long-enough-7", "roleid": "1", "usrgrps": [{"usrgrpid": group["usrgrpids"][0]}]}),
+    );
+    // As if the directory had brought the user.
+    server.sql("UPDATE users SET userdirectoryid = (SELECT userdirectoryid FROM userdirectory) WHERE username = 'lena'");
+    let dir = dirs.join("directories");
+    backup(server.address(), &dir, &[]);
+    let answer = restore(server.address(), &dir, &[]);
+    assert_eq!(answer["not_carried"], json!([]), "the server has them");
+
+    call("user.delete", user["userids"].clone());
+    call("usergroup.delete", group["usrgrpids"].clone());
+    call(
+        "authentication.update",
+        json!({"authentication_type": "0", "mfa_status": "0", "mfaid": "0"}),
+    );
+    call(
+        "authentication.update",
+        json!({"ldap_auth_enabled": "0", "ldap_userdirectoryid": "0"}),
+    );
+    call("userdirectory.delete", json!([directory]));
+    call("mfa.delete", json!([method]));
+    let answer = restore(server.address(), &dir, &[]);
+    assert_eq!(answer["failed"], json!([]), "{answer:#}");
+    assert_eq!(answer["create"], 2, "{answer:#}");
+    let lost = answer["not_carried"].as_array().expect("a list");
+    let lost: Vec<String> = lost
+        .iter()
+        .map(|lost| {
+            format!("{} {} {}", lost["kind"], lost["name"], lost["reason"]).replace('"', "")
+        })
+        .collect();
+    let lost = lost.join("\n");
+    for named in [
+        "authentication authentication its MFA method",
+        "authentication authentication its user directory",
+        "user lena its user directory",
+        "user_group From LDAP its MFA method",
+        "user_group From LDAP its user directory",
+    ] {
+        assert!(lost.contains(named), "{named} is not named: {lost}");
+    }
+    nothing_to_do(server.address(), &dir);
 }

@@ -107,8 +107,6 @@ fn medias(user: &mut Value, version: Version) {
     let Some(user) = user.as_object_mut() else {
         return;
     };
-    // Only Zabbix itself assigns a user to a directory.
-    user.remove("userdirectoryid");
     if let Some(medias) = user.remove("medias") {
         user.insert(dialect::user_medias(version).to_owned(), medias);
     }

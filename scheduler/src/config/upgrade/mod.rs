@@ -1,11 +1,13 @@
 //! From the form of an older version to that of a newer one, as far as Zabbix does not do it itself: exported objects are
 //! converted by its import, everything else is converted here. Pure.
 
+mod directories;
 mod places;
 mod v6;
 mod v7;
 mod widget;
 
+pub use directories::directories;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -125,6 +127,12 @@ mod tests {
     pub fn object<'a>(snapshot: &'a Snapshot, kind: &str, name: &str) -> &'a Value {
         let objects = snapshot.of_kind(kinds::by_name(kind).unwrap());
         &objects.unwrap()[name]
+    }
+
+    /// What is lost, a line each.
+    pub fn lines(lost: &[NotCarried]) -> Vec<String> {
+        let line = |lost: &NotCarried| format!("{} {}: {}", lost.kind, lost.name, lost.reason);
+        lost.iter().map(line).collect()
     }
 
     #[test]
