@@ -85,15 +85,14 @@ pub fn known_fields(desired: &Value, observed: &Value) -> Value {
                 .collect()
         }
         (Value::Array(ours), Value::Array(theirs)) => {
-            let named = |elements: &[Value]| {
-                elements
-                    .iter()
-                    .all(|element| element["name"].is_string() && element["status"].is_string())
-            };
-            if !ours.is_empty() && named(ours) && named(theirs) {
-                // Switches, such as a role's: the older version knew some of them.
+            // Switches, such as a role's: the older version knew some of them.
+            let by = ["name", "moduleid"].into_iter().find(|by| {
+                let mut switches = ours.iter().chain(theirs);
+                switches.all(|switch| switch[by].is_string() && switch["status"].is_string())
+            });
+            if let Some(by) = by {
                 let known = ours.iter().map(|ours| {
-                    let same = theirs.iter().find(|theirs| theirs["name"] == ours["name"]);
+                    let same = theirs.iter().find(|theirs| theirs[by] == ours[by]);
                     same.cloned().unwrap_or_default()
                 });
                 return known.collect();
@@ -300,6 +299,19 @@ mod tests {
         let desired = json!({"steps": [{"name": "1"}, {"name": "2"}]});
         let observed = json!({"steps": [{"name": "2"}, {"name": "1"}]});
         assert_eq!(fields(&desired, &observed), ["steps"]);
+    }
+
+    #[test]
+    fn switches_that_an_older_version_did_not_know_are_no_difference() {
+        let ours = json!({"ui": [{"name": "maps", "status": "0"}], "modules": []});
+        let theirs = |maps: &str| {
+            let switch = |name: &str, status: &str| json!({"name": name, "status": status});
+            json!({"ui": [switch("audit", "1"), switch("maps", maps)],
+                "modules": [{"moduleid": "clock", "status": "1"}]})
+        };
+        assert_eq!(known_fields(&ours, &theirs("0")), ours);
+        let known = known_fields(&ours, &theirs("1"));
+        assert_eq!(fields(&ours, &known), ["ui[maps]/status"]);
     }
 
     #[test]
