@@ -40,7 +40,9 @@ impl Populate<'_> {
         let users = self.people(&groups);
         let scripts = self.scripts(&groups[0], &users.group);
         let services = self.services();
-        if self.version > Version::V5_0 {
+        if self.version == Version::V5_0 {
+            self.of_5_0();
+        } else {
             self.role(&services[0]);
             self.slas();
             self.regular_expressions();
@@ -72,6 +74,20 @@ impl Populate<'_> {
             scripts,
         });
         self.settings(&groups[0], &users.group);
+    }
+
+    /// What later versions have no place for.
+    fn of_5_0(&self) {
+        self.create(
+            "valuemap",
+            json!({"name": "Own values", "mappings": [{"value": "1", "newvalue": "one"}]}),
+        );
+        self.create("screen", json!({"name": "Own screen", "hsize": "1", "vsize": "1",
+            "screenitems": [{"resourcetype": "7", "width": "500", "height": "100", "x": "0", "y": "0"}]}));
+        self.create("action", json!({"name": "On an application", "eventsource": "0", "esc_period": "1h",
+            "filter": {"evaltype": "0", "conditions": [{"conditiontype": "15", "operator": "0", "value": "Application A"}]},
+            "operations": [{"operationtype": "0", "esc_step_from": "1", "esc_step_to": "1", "esc_period": "0", "opmessage": {"default_msg": "1"},
+                "opmessage_usr": [{"userid": "1"}]}]}));
     }
 
     fn proxies(&self) -> Vec<String> {

@@ -69,6 +69,11 @@ impl Server {
     /// Lets every object that is made from now on have another id than it would have had.
     pub fn shift_ids(&self) {
         let tables = [
+            ("proxy", "proxyid"),
+            ("proxy_group", "proxy_groupid"),
+            ("role", "roleid"),
+            ("sla", "slaid"),
+            ("maintenances", "maintenanceid"),
             ("hosts", "hostid"),
             ("items", "itemid"),
             ("triggers", "triggerid"),
@@ -85,13 +90,17 @@ impl Server {
             ("dashboard", "dashboardid"),
             ("sysmaps", "sysmapid"),
         ];
-        let shift = tables.map(|(table, id)| {
+        let known = self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
+        let there = tables
+            .into_iter()
+            .filter(|(table, _)| known.lines().any(|known| known == *table));
+        let shift = there.map(|(table, id)| {
             format!(
                 "DELETE FROM ids WHERE table_name = '{table}' AND field_name = '{id}';
                  INSERT INTO ids VALUES ('{table}', '{id}', (SELECT COALESCE(MAX({id}), 0) + 70000 FROM {table}));"
             )
         });
-        self.sql(&shift.concat());
+        self.sql(&shift.collect::<String>());
     }
 
     /// Runs SQL in the server's database.

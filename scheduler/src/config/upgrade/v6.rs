@@ -249,3 +249,167 @@ fn services(snapshot: &mut Snapshot, lost: &mut Vec<NotCarried>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::upgrade::tests::{backup, lines, object};
+    use crate::config::upgrade::upgrade;
+    use crate::zabbix::Version;
+
+    const OLD: Version = Version(5, 0, 0);
+    const NEW: Version = Version(6, 0, 0);
+
+    #[test]
+    fn screens_and_value_maps_that_nothing_uses_are_named() {
+        let item = json!({"key": "a", "valuemap": {"name": "used"}});
+        let old = backup(
+            OLD,
+            &[
+                ("screen", "Overview", json!({"name": "Overview"})),
+                ("value_map", "used", json!({"name": "used"})),
+                ("value_map", "unused", json!({"name": "unused"})),
+                ("template", "t", json!({"template": "t", "items": [item]})),
+            ],
+        );
+        let (desired, lost) = upgrade(&old, NEW);
+        assert_eq!(
+            lines(&lost),
+            [
+                "screen Overview: screens ended with 5.4; its place is a dashboard",
+                "value_map unused: no template and no host uses it, and there are no others in 6.0",
+            ]
+        );
+        for kind in ["screen", "value_map"] {
+            let kind = kinds::by_name(kind).unwrap();
+            assert!(desired.snapshot.of_kind(kind).is_none());
+        }
+    }
+
+    #[test]
+    fn conditions_on_applications_are_named_and_a_formula_over_them_disables_the_action() {
+        let action = |evaltype: &str, formula: &str| {
+            json!({"status": "0", "eventsource": "0", "filter": {"evaltype": evaltype, "formula": formula, "conditions": [
+                {"conditiontype": "15", "operator": "0", "value": "CPU", "formulaid": "A"},
+                {"conditiontype": "4", "operator": "5", "value": "2", "formulaid": "B"}]}})
+        };
+        let old = backup(
+            OLD,
+            &[
+                ("trigger_action", "any", action("2", "")),
+                ("trigger_action", "own", action("3", "A or B")),
+            ],
+        );
+        let (desired, lost) = upgrade(&old, NEW);
+        assert_eq!(
+            lines(&lost),
+            [
+                "trigger_action any: its conditions on applications, which ended with 5.4",
+                "trigger_action own: its conditions on applications, which ended with 5.4",
+                "trigger_action own: its formula; the action comes disabled, for you to look at",
+            ]
+        );
+        for (name, status) in [("any", "0"), ("own", "1")] {
+            let action = object(&desired.snapshot, "trigger_action", name);
+            assert_eq!(action["status"], status);
+            let conditions = action["filter"]["conditions"].as_array().unwrap();
+            assert_eq!(conditions.len(), 1);
+            assert_eq!(conditions[0]["conditiontype"], "4");
+            assert!(action["filter"].get("formula").is_none());
+        }
+    }
+
+    #[test]
+    fn what_a_service_loses_is_named_and_soft_links_become_parents() {
+        let service = |name: &str, parent: Value, shows: &str| {
+            json!({"name": name, "algorithm": "2", "parentid": parent, "showsla": shows, "goodsla": "99.9",
+                "triggerid": null, "times": []})
+        };
+        let mut database = service("Database", json!("Shop"), "1");
+        database["times"] = json!([{"type": "0", "ts_from": "0", "ts_to": "3600", "note": ""}]);
+        database["triggerid"] = json!({"host": "h", "description": "down"});
+        let below = json!([
+            {"servicedownid": "Database", "soft": "1"},
+            {"servicedownid": "Shop", "soft": "0"}]);
+        let old = backup(
+            OLD,
+            &[
+                ("service", "Company", service("Company", Value::Null, "0")),
+                ("service", "Shop", service("Shop", json!("Company"), "0")),
+                ("service", "Database", database),
+                (
+                    "service_link",
+                    "Company",
+                    json!({"name": "Company", "dependencies": below}),
+                ),
+            ],
+        );
+        let (desired, lost) = upgrade(&old, NEW);
+        assert_eq!(
+            lines(&lost),
+            [
+                "service Database: its SLA of 99.9 %: SLAs are objects of their own in 6.0",
+                "service Database: its times of service, which belong to an SLA in 6.0",
+                "service Database: its trigger: 6.0 finds a service's problems by tags",
+            ]
+        );
+        let database = object(&desired.snapshot, "service", "Company > Database");
+        assert_eq!(
+            *database,
+            json!({"name": "Database", "algorithm": "1",
+                "parents": [{"serviceid": "Company > Shop"}, {"serviceid": "Company"}]})
+        );
+    }
+
+    #[test]
+    fn commands_become_scripts_of_their_own_and_types_become_roles() {
+        let operation = |command: Value| json!({"operationtype": "1", "opcommand": command});
+        let command = json!({"type": "0", "command": "reboot", "execute_on": "1"});
+        let old = backup(
+            OLD,
+            &[
+                (
+                    "script",
+                    "Own/restart",
+                    json!({"name": "Own/restart", "type": "0", "command": "restart"}),
+                ),
+                (
+                    "trigger_action",
+                    "a",
+                    json!({"eventsource": "0", "operations": [operation(command)],
+                    "acknowledge_operations": [operation(json!({"type": "4", "scriptid": "Own/restart"}))]}),
+                ),
+                (
+                    "user",
+                    "otto",
+                    json!({"alias": "otto", "type": "2", "lang": "en_GB"}),
+                ),
+                (
+                    "user",
+                    "guest",
+                    json!({"alias": "guest", "type": "1", "lang": "de_DE"}),
+                ),
+            ],
+        );
+        let (desired, lost) = upgrade(&old, NEW);
+        assert_eq!(lines(&lost), [""; 0]);
+        let action = object(&desired.snapshot, "trigger_action", "a");
+        assert_eq!(
+            action["operations"][0]["opcommand"],
+            json!({"scriptid": "a 1"})
+        );
+        assert_eq!(
+            action["update_operations"][0]["opcommand"],
+            json!({"scriptid": "Own restart (for actions)"})
+        );
+        let script = |name: &str| object(&desired.snapshot, "script", name);
+        assert_eq!(script("a 1")["scope"], "1");
+        assert_eq!(script("a 1")["command"], "reboot");
+        assert_eq!(script("Own restart (for actions)")["command"], "restart");
+        assert_eq!(script("restart")["menu_path"], "Own");
+        let user = |name: &str| object(&desired.snapshot, "user", name);
+        assert_eq!(user("otto")["roleid"], "Admin role");
+        assert_eq!(user("otto")["lang"], "default");
+        assert_eq!(user("guest")["roleid"], "Guest role");
+    }
+}
