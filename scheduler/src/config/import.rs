@@ -10,15 +10,26 @@ use super::numbers;
 use super::snapshot::{Part, Snapshot};
 use crate::zabbix::{Request, Version};
 
+/// What an import may do with objects that are there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct May {
+    /// Delete what is inside them and the document does not name.
+    pub delete: bool,
+    /// Write their own fields, beside what is inside them.
+    pub update: bool,
+    /// Write their discovery rules with what these make.
+    pub update_rules: bool,
+}
+
 /// A call that imports objects of one part.
 pub fn request(
     part: Part,
     export: &Export,
     objects: &[Value],
-    beside: &[(&str, &Value)],
+    beside: &[(&str, Value)],
     documents: &Snapshot,
     version: Version,
-    delete: bool,
+    may: May,
 ) -> Request {
     let section = match part.beside {
         "" => (export.section)(documents.version),
@@ -89,13 +100,13 @@ pub fn request(
     for (section, object) in beside {
         let section = sections.entry(*section).or_insert_with(|| json!([]));
         if let Value::Array(objects) = section {
-            objects.push((*object).clone());
+            objects.push(object.clone());
         }
     }
     let source = json!({"zabbix_export": sections}).to_string();
     Request::new(
         "configuration.import",
-        json!({"format": "json", "source": source, "rules": rules(part, version, delete)}),
+        json!({"format": "json", "source": source, "rules": rules(part, version, may)}),
     )
 }
 
@@ -106,14 +117,20 @@ pub fn list<'a>(object: &'a Value, field: &str) -> &'a [Value] {
 }
 
 /// What the import may create, update and, where asked, delete.
-fn rules(part: Part, version: Version, delete: bool) -> Value {
+fn rules(part: Part, version: Version, may: May) -> Value {
     let all = json!({"createMissing": true, "updateExisting": true});
-    let inside = json!({"createMissing": true, "updateExisting": true, "deleteMissing": delete});
-    let linked = json!({"createMissing": true, "deleteMissing": delete});
+    let own = json!({"createMissing": true, "updateExisting": may.update});
+    let inside =
+        json!({"createMissing": true, "updateExisting": true, "deleteMissing": may.delete});
+    let missing = json!({"createMissing": true, "deleteMissing": may.delete});
+    let mut rules_of_discovery = inside.clone();
+    rules_of_discovery["updateExisting"] = json!(may.update_rules);
+    // Unlinking, 6.0 and 7.0 write the own fields too.
+    let linked = json!({"createMissing": true, "deleteMissing": may.delete && may.update});
     let old = version < Version(5, 4, 0);
     let entities = || {
         let mut rules = json!({
-            "discoveryRules": inside,
+            "discoveryRules": rules_of_discovery,
             "graphs": inside,
             "httptests": inside,
             "items": inside,
@@ -121,7 +138,7 @@ fn rules(part: Part, version: Version, delete: bool) -> Value {
             "triggers": inside,
         });
         if old {
-            rules["applications"] = linked.clone();
+            rules["applications"] = missing.clone();
             rules["valueMaps"] = all.clone();
         } else {
             rules["valueMaps"] = inside.clone();
@@ -133,7 +150,7 @@ fn rules(part: Part, version: Version, delete: bool) -> Value {
         (_, "graphs") => json!({"graphs": all}),
         ("template", _) => {
             let mut rules = entities();
-            rules["templates"] = all.clone();
+            rules["templates"] = own.clone();
             let screens = if old {
                 "templateScreens"
             } else {
@@ -147,7 +164,7 @@ fn rules(part: Part, version: Version, delete: bool) -> Value {
         }
         ("host", _) => {
             let mut rules = entities();
-            rules["hosts"] = all.clone();
+            rules["hosts"] = own.clone();
             rules
         }
         // Host groups could not be updated by an import before they had UUIDs.

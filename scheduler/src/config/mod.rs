@@ -20,6 +20,7 @@ mod names;
 mod normal;
 mod numbers;
 mod observe;
+mod own;
 mod path;
 mod plan;
 mod progress;

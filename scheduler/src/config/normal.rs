@@ -7,6 +7,7 @@ use super::kind::{Form, Kind};
 use super::names::{self, Names, each_reference, roots};
 use super::path;
 use super::secrets::FIELDS;
+use super::target::Target;
 
 /// A reference that leads nowhere.
 #[derive(Debug, Error, PartialEq)]
@@ -105,28 +106,37 @@ pub fn localise(kind: &Kind, mut object: Value, names: &Names) -> Result<Value, 
             *value = json!("0");
             return;
         }
-        let (field, target) = (reference.path, reference.to.name);
-        match names.ids(reference.to, value) {
-            [id] => *value = json!(id),
-            [] => {
-                let name = names::text(value);
-                dangling.get_or_insert(Dangling::Name {
-                    field,
-                    target,
-                    name,
-                });
-            }
-            _ => {
-                let name = names::text(value);
-                dangling.get_or_insert(Dangling::Ambiguous {
-                    field,
-                    target,
-                    name,
-                });
+        match id_of(names, reference.path, reference.to, value) {
+            Ok(id) => *value = json!(id),
+            Err(error) => {
+                dangling.get_or_insert(error);
             }
         }
     });
     dangling.map_or(Ok(object), Err)
+}
+
+/// The id that the name in a field stands for.
+pub fn id_of<'a>(
+    names: &'a Names,
+    field: &'static str,
+    target: &Target,
+    name: &Value,
+) -> Result<&'a String, Dangling> {
+    let (target, ids, name) = (target.name, names.ids(target, name), names::text(name));
+    match ids {
+        [id] => Ok(id),
+        [] => Err(Dangling::Name {
+            field,
+            target,
+            name,
+        }),
+        _ => Err(Dangling::Ambiguous {
+            field,
+            target,
+            name,
+        }),
+    }
 }
 
 /// Sorts every array that is a set.

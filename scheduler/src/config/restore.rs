@@ -5,11 +5,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::depend;
-use super::import;
+use super::import::{self, May};
 use super::kind::{Api, Export, Form, Kind};
 use super::kinds;
 use super::names::{self, Names};
 use super::normal::localise;
+use super::own;
 use super::plan::{Change, Plan, Step, layers};
 use super::progress::Progress;
 use super::secrets::{self, Missing, State};
@@ -49,6 +50,8 @@ pub struct Restore<'a> {
     pub client: &'a Client,
     /// The names that stand for ids on it.
     pub names: Names,
+    /// What it held before.
+    pub observed: Snapshot,
     /// The backup's documents, for what an import needs beside an object.
     pub documents: &'a Snapshot,
     /// Kinds of which an import may delete what it does not name.
@@ -123,16 +126,24 @@ impl Restore<'_> {
         };
         let kind = first.kind;
         match &kind.form {
+            Form::Export(_) if batch == usize::MAX => {
+                let steps = self.with_psks(steps)?;
+                self.import(&steps, beside).await?;
+                progress.advance_by(steps.len());
+            }
             Form::Export(export) => {
-                let batch = if batch == usize::MAX {
-                    batch
-                } else {
-                    export.batch
-                };
-                for steps in steps.chunks(batch) {
-                    let steps = self.with_psks(steps)?;
-                    self.import(&steps, beside).await?;
-                    progress.advance_by(steps.len());
+                let mut waiting = steps.to_vec();
+                while let Some(first) = waiting.first() {
+                    let may = self.may(std::slice::from_ref(first));
+                    let (steps, others): (Vec<Step>, Vec<Step>) = waiting
+                        .into_iter()
+                        .partition(|step| self.may(std::slice::from_ref(step)) == may);
+                    waiting = others;
+                    for steps in steps.chunks(export.batch) {
+                        let steps = self.with_psks(steps)?;
+                        self.import(&steps, beside).await?;
+                        progress.advance_by(steps.len());
+                    }
                 }
             }
             Form::Objects(api) | Form::Aspect(api) | Form::Setting(api) => {
@@ -185,7 +196,12 @@ impl Restore<'_> {
     /// Imports the steps' objects, halving what is refused. Triggers and graphs beside them come along as soon as all that
     /// they lie on is there: dashboards and other triggers may need them.
     async fn import(&mut self, steps: &[Step], beside: &mut Vec<Step>) -> Result<(), Error> {
-        let mut waiting = vec![steps.to_vec()];
+        let steps = if self.may(steps).update {
+            steps.to_vec()
+        } else {
+            self.update_own(steps).await?
+        };
+        let mut waiting = vec![steps];
         while let Some(steps) = waiting.pop() {
             let Some(first) = steps.first() else { continue };
             let Form::Export(export) = &first.kind.form else {
@@ -228,9 +244,10 @@ impl Restore<'_> {
         };
         let mut objects: Vec<Value> = steps.iter().filter_map(Step::object).cloned().collect();
         objects.iter_mut().for_each(secrets::blank);
-        let along: Vec<(&str, &Value)> = along
+        let may = self.may(steps);
+        let along: Vec<(&str, Value)> = along
             .iter()
-            .filter_map(|step| Some((step.part.beside, step.object()?)))
+            .filter_map(|step| Some((step.part.beside, step.object()?.clone())))
             .collect();
         let request = import::request(
             first.part,
@@ -239,9 +256,90 @@ impl Restore<'_> {
             &along,
             self.documents,
             self.client.version(),
-            self.prune.contains(&first.kind.name),
+            may,
         );
         self.client.call(&request).await
+    }
+
+    /// What an import of the steps' objects may do: it shall not blank secret macros.
+    fn may(&self, steps: &[Step]) -> May {
+        let is_there = |holds: fn(&Value, &Value) -> bool| {
+            steps.iter().any(|step| {
+                let observed = self.on_server(step).map(|(_, observed)| observed);
+                step.object()
+                    .zip(observed)
+                    .is_some_and(|(desired, observed)| holds(desired, observed))
+            })
+        };
+        May {
+            delete: steps
+                .iter()
+                .any(|step| self.prune.contains(&step.kind.name)),
+            update: !is_there(|desired, _| own::has_unknown_secret(desired)),
+            update_rules: !is_there(own::has_unknown_secret_prototypes),
+        }
+    }
+
+    /// What the server has in the place of the step's object, and its name there: an import knows a template by its UUID.
+    fn on_server(&self, step: &Step) -> Option<(&String, &Value)> {
+        let objects = self.observed.objects(step.part)?;
+        let uuid = step.object()?.get("uuid");
+        let renamed = || {
+            let uuid = uuid.filter(|_| step.kind.name == "template")?;
+            objects
+                .iter()
+                .find(|(_, other)| other.get("uuid") == Some(uuid))
+        };
+        renamed().or_else(|| objects.get_key_value(&step.name))
+    }
+
+    /// Writes the own fields of the objects that are there, and answers with the steps that are left to import.
+    async fn update_own(&mut self, steps: &[Step]) -> Result<Vec<Step>, Error> {
+        let Some(kind) = steps.first().map(|step| step.kind) else {
+            return Ok(Vec::new());
+        };
+        let target = kind.target();
+        let id = |step: &Step| {
+            let (name, _) = self.on_server(step)?;
+            self.names.ids(target, &json!(name)).first()
+        };
+        let ids: Vec<&String> = steps.iter().filter_map(id).collect();
+        let inside = self.client.call(&own::ids_inside(kind, &ids)).await?;
+        let mut left = Vec::new();
+        let mut ready = Vec::new();
+        let mut failed = Vec::new();
+        for step in steps {
+            let observed = self.on_server(step).map(|(_, observed)| observed);
+            let inside = id(step).and_then(|id| {
+                let inside = inside.as_array()?.iter();
+                inside.clone().find(|inside| inside[target.id] == *id)
+            });
+            let (Some(desired), Some(observed), Some(inside)) = (step.object(), observed, inside)
+            else {
+                left.push(step.clone());
+                continue;
+            };
+            let unlink = self.prune.contains(&kind.name);
+            let version = self.client.version();
+            match own::update(
+                kind,
+                desired,
+                observed,
+                inside,
+                &self.names,
+                version,
+                unlink,
+            ) {
+                Err(error) => failed.push((step.clone(), error.to_string())),
+                Ok(None) => left.push(step.clone()),
+                Ok(Some(update)) => ready.push((step.clone(), update)),
+            }
+        }
+        for (step, error) in failed {
+            self.fail(&step, error);
+        }
+        left.extend(self.send(&format!("{}.update", target.api), ready).await?);
+        Ok(left)
     }
 
     /// Whether the trigger or graph lies on one of the steps' objects, and on nothing that is not there yet.
@@ -284,29 +382,37 @@ impl Restore<'_> {
                 (self.keep)(made_up)?;
             }
             let method = method(kind, api, if create { "create" } else { "update" });
-            let mut waiting = vec![ready];
-            while let Some(ready) = waiting.pop() {
-                let (steps, objects): (Vec<Step>, Vec<Value>) = ready.iter().cloned().unzip();
-                let params = match (&kind.form, objects.as_slice()) {
-                    (_, []) => continue,
-                    (Form::Setting(_), [setting, ..]) => setting.clone(),
-                    _ => json!(objects),
-                };
-                match self.client.call(&Request::new(&method, params)).await {
-                    Ok(_) => self.count(&steps),
-                    Err(error) if !error.is_refusal() => return Err(error.into()),
-                    Err(error) => match ready.as_slice() {
-                        [(step, _)] => self.fail(step, error.to_string()),
-                        _ => {
-                            let (first, second) = ready.split_at(ready.len() / 2);
-                            waiting.push(second.to_vec());
-                            waiting.push(first.to_vec());
-                        }
-                    },
-                }
-            }
+            let done = self.send(&method, ready).await?;
+            self.count(&done);
         }
         Ok(())
+    }
+
+    /// Calls the method with the objects, halving what is refused, and answers with the steps that are done.
+    async fn send(&mut self, method: &str, ready: Vec<(Step, Value)>) -> Result<Vec<Step>, Error> {
+        let mut done = Vec::new();
+        let mut waiting = vec![ready];
+        while let Some(ready) = waiting.pop() {
+            let (steps, objects): (Vec<Step>, Vec<Value>) = ready.iter().cloned().unzip();
+            let Some(first) = steps.first() else { continue };
+            let params = match (&first.kind.form, objects.as_slice()) {
+                (Form::Setting(_), [setting]) => setting.clone(),
+                _ => json!(objects),
+            };
+            match self.client.call(&Request::new(method, params)).await {
+                Ok(_) => done.extend(steps),
+                Err(error) if !error.is_refusal() => return Err(error),
+                Err(error) => match steps.as_slice() {
+                    [step] => self.fail(step, error.to_string()),
+                    _ => {
+                        let (first, second) = ready.split_at(ready.len() / 2);
+                        waiting.push(second.to_vec());
+                        waiting.push(first.to_vec());
+                    }
+                },
+            }
+        }
+        Ok(done)
     }
 
     /// The object as create or update takes it on this server.

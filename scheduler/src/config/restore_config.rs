@@ -116,6 +116,7 @@ async fn carry_out(
     let mut restore = Restore {
         client,
         names: observation.names,
+        observed: observation.snapshot,
         documents: &source.backup,
         prune: &deletions.prune,
         keep: &mut |secrets| keep(&source.folder, secrets),
@@ -132,11 +133,12 @@ async fn carry_out(
         let wanted = |kind: &Kind| desired.snapshot.of_kind(kind).is_some();
         let again = observe(client, &wanted).await?;
         restore.names = again.names;
+        restore.observed = again.snapshot;
         let rest = Deletions {
             templates: false,
             prune: deletions.prune.clone(),
         };
-        *plan = self::plan(desired, &again.snapshot, &rest, &Converted::default());
+        *plan = self::plan(desired, &restore.observed, &rest, &Converted::default());
     }
     announce(options, &plan.steps);
     announce(options, &plan.prune);

@@ -290,6 +290,8 @@ impl Populate<'_> {
             // 5.0 exports no secret macros' values, and imports none without.
             template["macros"][2]["value"] = json!("hidden");
         } else {
+            template["discovery_rules"][0]["host_prototypes"][0]["macros"] =
+                json!([{"macro": "{$SECRET}", "value": "hidden", "type": "SECRET_TEXT"}]);
             template["items"][1]["tags"] = json!([{"tag": "component", "value": "own"}]);
             template["valuemaps"] = json!([self.with_uuid(
                 json!({"name": "up or down", "mappings": [{"value": "1", "newvalue": "up"}, {"value": "0", "newvalue": "down"}]}),
@@ -328,7 +330,9 @@ impl Populate<'_> {
                     "inventory": {"alias": format!("component{index}"), "location": "cellar",
                         "notes": "-----BEGIN PRIVATE KEY-----\nnot a key, but it looks like one\n-----END PRIVATE KEY-----",
                         "poc_1_notes": "-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----"},
-                    "macros": [{"macro": "{$SCALE.MAX}", "value": "5"}],
+                    "macros": [
+                        {"macro": "{$SCALE.MAX}", "value": "5"},
+                        {"macro": "{$SECRET}", "value": "hidden", "type": "SECRET_TEXT"}],
                     "tags": [{"tag": "stage", "value": "test"}],
                 });
                 if index % 3 == 0 {

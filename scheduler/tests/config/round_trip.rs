@@ -12,6 +12,7 @@ use crate::SMALL;
 use crate::command::{backup, restore, scheduler, stderr, text};
 use crate::faults::an_admin_is_no_super_admin;
 use crate::population::{HOST_PSK, Size, populate};
+use crate::secrets::updates_keep_secret_macros;
 use crate::server::Server;
 
 #[test]
@@ -93,6 +94,10 @@ fn round_trip(version: Version, size: Size, from: From) {
     lap("backed up again");
     nothing_to_do(server.address(), &first);
     lap("nothing to do");
+    if from == From::Empty {
+        updates_keep_secret_macros(&server, &first);
+        lap("updated");
+    }
     if version == Version::V5_0 {
         psk_goes_with_the_encryption(&server, &first);
     }

@@ -1,6 +1,7 @@
 //! Secrets: listed where they are left out, and carried where they are asked for.
 
 use std::fs;
+use std::path::Path;
 
 use lab::Version;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::SMALL;
 use crate::command::{backup, restore, scheduler, stderr, text};
 use crate::population::populate;
-use crate::round_trip::nothing_to_do;
+use crate::round_trip::{nothing_to_do, same_folders};
 use crate::server::Server;
 
 /// 7.0 leaves passwords out of its exports, and tells them to whoever asks for the items themselves.
@@ -21,9 +22,8 @@ fn secrets_that_7_0_does_not_export_are_listed_or_carried_all_the_same() {
     let (without, with) = (dirs.path().join("without"), dirs.path().join("with"));
     backup(server.address(), &without, &[]);
     backup(server.address(), &with, &["--with-secrets"]);
-    let read = |dir: &std::path::Path, name: &str| {
-        fs::read_to_string(dir.join(name)).expect("a file of the backup")
-    };
+    let read =
+        |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).expect("a file of the backup");
 
     let missing: Vec<Value> =
         serde_json::from_str(&read(&without, "secrets-missing.json")).expect("a list");
@@ -161,4 +161,81 @@ fn directories(server: &Server, dirs: &std::path::Path) {
         assert!(lost.contains(named), "{named} is not named: {lost}");
     }
     nothing_to_do(server.address(), &dir);
+}
+
+/// The API tells nobody the values of secret macros, and an import blanks those that it is given no value of. The round
+/// trips call this, on a server that is as the backup in `dir` says.
+pub fn updates_keep_secret_macros(server: &Server, dir: &Path) {
+    let again = tempfile::tempdir().expect("a folder");
+    server.sql(
+        "UPDATE hostmacro SET value = 'kept' WHERE type = 1;
+         UPDATE globalmacro SET value = 'kept' WHERE type = 1;",
+    );
+    let restored = |what: &str, more: &[&str]| {
+        let answer = restore(server.address(), dir, more);
+        assert_eq!(answer["failed"], json!([]), "{what}: {answer:#}");
+        assert_ne!(answer["update"], 0, "{what}: {answer:#}");
+        let changed = server.sql(
+            "SELECT host || ' ' || macro FROM hostmacro JOIN hosts USING (hostid) WHERE type = 1 AND value <> 'kept'
+             UNION SELECT macro FROM globalmacro WHERE type = 1 AND value <> 'kept'",
+        );
+        assert_eq!(changed, "", "secret macros were changed by {what}");
+    };
+    let is_as_backed_up = || {
+        backup(server.address(), again.path(), &[]);
+        same_folders(dir, again.path());
+    };
+
+    server.sql("UPDATE items SET history = '3d' WHERE key_ IN ('own.second', 'own.value[3]')");
+    restored("other items", &[]);
+
+    let proxy = match server.version() {
+        Version::V5_0 | Version::V6_0 => "proxy_hostid = NULL",
+        Version::V7_0 => "proxyid = NULL, monitored_by = 0",
+    };
+    server.sql(&format!(
+        "UPDATE hosts SET description = 'other', name = name || ' (other)'
+             WHERE host LIKE 'host 0%' OR host LIKE 'template 0%';
+         UPDATE hosts SET status = 1, ipmi_authtype = 2, ipmi_privilege = 4, ipmi_username = 'other', {proxy}
+             WHERE host LIKE 'host 0%';
+         UPDATE interface SET dns = 'other.example.com', useip = 0 WHERE type = 1;
+         UPDATE interface_snmp SET version = 1, bulk = 0, community = 'other';
+         UPDATE host_inventory SET location = '', os = 'other', inventory_mode = 1;
+         UPDATE host_tag SET value = 'other';
+         UPDATE hostmacro SET description = 'other' WHERE hostid IN (SELECT hostid FROM hosts WHERE flags = 0);
+         UPDATE hostmacro SET value = 'other' WHERE type = 0;
+         UPDATE globalmacro SET description = 'other';
+         DELETE FROM hosts_groups WHERE groupid = (SELECT groupid FROM hstgrp WHERE name = 'Stores');"
+    ));
+    restored("other fields", &[]);
+    is_as_backed_up();
+
+    let call = |method: &str, params: Value| {
+        let answer = server.api().call(method, params);
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    };
+    let id = |api: &str, field: &str, name: &str, id: &str| {
+        let found = call(&format!("{api}.get"), json!({"filter": {field: name}}));
+        found[0][id].clone()
+    };
+    let groups = match server.version() {
+        Version::V5_0 | Version::V6_0 => "hostgroup",
+        Version::V7_0 => "templategroup",
+    };
+    let group = id(groups, "name", "Own templates", "groupid");
+    let extra = call(
+        "template.create",
+        json!({"host": "extra", "groups": [{"groupid": group}]}),
+    );
+    let extra = json!([{"templateid": extra["templateids"][0]}]);
+    call(
+        "host.massadd",
+        json!({"hosts": [{"hostid": id("host", "host", "host 0002", "hostid")}], "templates": extra}),
+    );
+    call(
+        "template.massadd",
+        json!({"templates": [{"templateid": id("template", "host", "template 01", "templateid")}], "templates_link": extra}),
+    );
+    restored("links", &["--prune", "template", "--prune", "host"]);
+    is_as_backed_up();
 }
