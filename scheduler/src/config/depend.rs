@@ -34,19 +34,25 @@ pub fn on(kind: &Kind, object: &Value, documents: Version) -> Vec<String> {
     names
 }
 
-/// The templates and hosts that a trigger or graph beside them lies on.
+/// The templates and hosts that a trigger or graph beside them needs.
 pub fn hosts(object: &Value, documents: Version) -> Vec<String> {
+    let mut names = lies_on(object, documents);
+    dependencies(object, documents, &mut names);
+    let limits = [&object["ymin_item_1"], &object["ymax_item_1"]].into_iter();
+    names.extend(limits.filter_map(|item| Some(item["host"].as_str()?.to_owned())));
+    names
+}
+
+/// The templates and hosts that it lies on: those whose items it watches or shows.
+pub fn lies_on(object: &Value, documents: Version) -> Vec<String> {
     let mut names = Vec::new();
     for field in ["expression", "recovery_expression"] {
         if let Some(expression) = object.get(field).and_then(Value::as_str) {
             expressions(expression, documents, &mut names);
         }
     }
-    dependencies(object, documents, &mut names);
-    let items = object.get("graph_items").and_then(Value::as_array);
-    let items = items.into_iter().flatten().map(|item| &item["item"]);
-    let items = items.chain([&object["ymin_item_1"], &object["ymax_item_1"]]);
-    names.extend(items.filter_map(|item| Some(item["host"].as_str()?.to_owned())));
+    let items = list(object, "graph_items").iter();
+    names.extend(items.filter_map(|item| Some(item["item"]["host"].as_str()?.to_owned())));
     names
 }
 

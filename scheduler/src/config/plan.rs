@@ -8,7 +8,7 @@ use super::converted::Converted;
 use super::depend;
 use super::diff::{Difference, differences, known_fields, same_fields, with_kept};
 use super::kind::{Form, Kind};
-use super::kinds::KINDS;
+use super::kinds::{KINDS, by_name};
 use super::secrets;
 use super::snapshot::{Objects, Part, Snapshot};
 use crate::zabbix::Version;
@@ -102,7 +102,10 @@ pub fn plan(
     let mut plan = Plan::default();
     let cleared;
     let observed = if deletions.templates {
-        plan.clear = deletes("template", observed, &Objects::new());
+        let kinds = by_name("template").into_iter();
+        plan.clear = kinds
+            .flat_map(|kind| deletes(kind, kind.part(), observed, &Objects::new()))
+            .collect();
         cleared = without_templates(observed.clone());
         &cleared
     } else {
@@ -110,6 +113,8 @@ pub fn plan(
     };
     for kind in KINDS {
         let prune = deletions.prune.contains(&kind.name);
+        // What Zabbix will make of an older document is not known, and so not what is beyond it either.
+        let prune_inside = prune && !desired.is_older();
         for part in kind.parts() {
             let Some(objects) = desired.snapshot.objects(part) else {
                 continue;
@@ -122,7 +127,7 @@ pub fn plan(
                         None
                     }
                     None => Some(Change::Create(object.clone())),
-                    Some(theirs) => update(desired, kind, object, theirs, prune),
+                    Some(theirs) => update(desired, kind, object, theirs, prune_inside),
                 };
                 match change {
                     None => plan.unchanged += 1,
@@ -134,8 +139,8 @@ pub fn plan(
                     }),
                 }
             }
-            if prune && part.beside.is_empty() {
-                let mut steps = deletes(kind.name, observed, objects);
+            if prune_inside || prune && part.beside.is_empty() {
+                let mut steps = deletes(kind, part, observed, objects);
                 steps.append(&mut plan.prune);
                 plan.prune = steps;
             }
@@ -236,18 +241,13 @@ fn is_converted(
         && converted.holds(part, name, object, observed)
 }
 
-fn deletes(kind: &str, observed: &Snapshot, keep: &Objects) -> Vec<Step> {
-    let Some(kind) = KINDS.iter().copied().find(|other| other.name == kind) else {
-        return Vec::new();
-    };
-    let theirs = observed.of_kind(kind);
+fn deletes(kind: &'static Kind, part: Part, observed: &Snapshot, keep: &Objects) -> Vec<Step> {
+    let theirs = observed.objects(part).into_iter().flatten();
     theirs
-        .into_iter()
-        .flatten()
         .filter(|(name, _)| !keep.contains_key(*name))
         .map(|(name, _)| Step {
             kind,
-            part: kind.part(),
+            part,
             name: name.clone(),
             change: Change::Delete,
         })
@@ -386,6 +386,39 @@ mod tests {
             ..Deletions::default()
         };
         assert_eq!(planned(&desired, &observed, &prune), ["update template t"]);
+    }
+
+    #[test]
+    fn what_is_beyond_an_older_backup_is_known_of_objects_alone() {
+        let beside = Part {
+            kind: "template",
+            beside: "triggers",
+        };
+        let template = json!({"template": "t", "items": [{"key": "a"}]});
+        let mut desired = desired(&[("template", "t", template.clone())]);
+        desired.snapshot.parts.entry(beside).or_default();
+        let mut observed = snapshot(&[
+            ("template", "old", template.clone()),
+            ("template", "t", template),
+        ]);
+        observed.insert(
+            beside,
+            "n: e".into(),
+            json!({"name": "n", "expression": "e"}),
+        );
+        let prune = Deletions {
+            prune: vec!["template"],
+            ..Deletions::default()
+        };
+        assert_eq!(
+            planned(&desired, &observed, &prune),
+            ["delete template n: e", "delete template old"]
+        );
+        desired.documents = Version(5, 0, 0);
+        assert_eq!(
+            planned(&desired, &observed, &prune),
+            ["delete template old"]
+        );
     }
 
     #[test]

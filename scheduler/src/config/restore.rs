@@ -1,6 +1,8 @@
 //! Carrying out a plan: layer by layer, in batches; a batch that is refused is halved until the object is found that Zabbix
 //! will not take.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -14,7 +16,8 @@ use super::own;
 use super::plan::{Change, Plan, Step, layers};
 use super::progress::Progress;
 use super::secrets::{self, Missing, State};
-use super::snapshot::Snapshot;
+use super::snapshot::{Part, Snapshot};
+use super::target::Target;
 use crate::zabbix::{Client, Error, Request, Version, dialect};
 
 /// How many objects one create or update carries.
@@ -211,7 +214,7 @@ impl Restore<'_> {
                 .into_iter()
                 .partition(|step| self.comes_along(step, &steps));
             *beside = rest;
-            match self.import_once(export, &steps, &along).await {
+            match self.import_once(export, &steps, &along, beside).await {
                 Ok(_) => {
                     self.count(&steps);
                     self.count(&along);
@@ -219,7 +222,7 @@ impl Restore<'_> {
                 Err(error) if steps.len() == 1 && error.is_refusal() && !along.is_empty() => {
                     // One of those that came along may be what Zabbix will not take; each is tried alone later.
                     beside.extend(along);
-                    match self.import_once(export, &steps, &[]).await {
+                    match self.import_once(export, &steps, &[], beside).await {
                         Ok(_) => self.count(&steps),
                         Err(error) => self.refused(steps, error, &mut waiting)?,
                     }
@@ -238,6 +241,7 @@ impl Restore<'_> {
         export: &Export,
         steps: &[Step],
         along: &[Step],
+        waiting: &[Step],
     ) -> Result<Value, Error> {
         let Some(first) = steps.first() else {
             return Ok(Value::Null);
@@ -245,20 +249,61 @@ impl Restore<'_> {
         let mut objects: Vec<Value> = steps.iter().filter_map(Step::object).cloned().collect();
         objects.iter_mut().for_each(secrets::blank);
         let may = self.may(steps);
-        let along: Vec<(&str, Value)> = along
+        let mut beside: Vec<(&str, Value)> = along
             .iter()
             .filter_map(|step| Some((step.part.beside, step.object()?.clone())))
             .collect();
+        if may.delete && first.part.beside.is_empty() {
+            beside.extend(self.to_keep(first.kind.name, export, steps, along, waiting));
+        }
         let request = import::request(
             first.part,
             export,
             &objects,
-            &along,
+            &beside,
             self.documents,
             self.client.version(),
             may,
         );
         self.client.call(&request).await
+    }
+
+    /// The triggers and graphs on nothing but the steps' objects that both sides have. An import that may delete takes those
+    /// that its document lacks. Those that wait for what they depend on wait without it.
+    fn to_keep(
+        &self,
+        kind: &'static str,
+        export: &Export,
+        steps: &[Step],
+        along: &[Step],
+        waiting: &[Step],
+    ) -> Vec<(&'static str, Value)> {
+        let version = self.documents.version;
+        let is_made = |host: &String| steps.iter().any(|step| step.name == *host);
+        let mut kept = Vec::new();
+        for beside in export.beside {
+            let part = Part { kind, beside };
+            let is_among = |steps: &[Step], name: &String| {
+                steps
+                    .iter()
+                    .any(|step| step.part == part && step.name == *name)
+            };
+            for (name, object) in self.observed.objects(part).into_iter().flatten() {
+                let desired = self.documents.objects(part);
+                if is_among(along, name)
+                    || desired.is_none_or(|desired| !desired.contains_key(name))
+                    || !depend::lies_on(object, version).iter().all(is_made)
+                {
+                    continue;
+                }
+                let mut object = object.clone();
+                if let (true, Some(fields)) = (is_among(waiting, name), object.as_object_mut()) {
+                    fields.remove("dependencies");
+                }
+                kept.push((*beside, object));
+            }
+        }
+        kept
     }
 
     /// What an import of the steps' objects may do: it shall not blank secret macros.
@@ -479,22 +524,22 @@ impl Restore<'_> {
 
     async fn delete(&mut self, steps: &[Step], progress: &Progress) -> Result<(), super::Error> {
         let mut waiting: Vec<Vec<Step>> = steps
-            .chunk_by(|a, b| a.kind.name == b.kind.name)
+            .chunk_by(|a, b| a.part == b.part)
             .flat_map(|steps| steps.chunks(BATCH).map(<[Step]>::to_vec))
             .collect();
         waiting.reverse();
         while let Some(steps) = waiting.pop() {
             let Some(first) = steps.first() else { continue };
-            let target = first.kind.target();
-            let ids: Vec<&String> = steps
-                .iter()
-                .flat_map(|step| self.names.ids(target, &json!(step.name)))
-                .collect();
-            let verb = match target.api {
-                "usermacro" => "deleteglobal",
-                _ => "delete",
+            let request = match first.part.beside {
+                "" => Some(self.deletion(&steps, first.kind.target())),
+                _ => self.deletion_beside(&steps).await?,
             };
-            let request = Request::new(format!("{}.{verb}", target.api), json!(ids));
+            let Some(request) = request else {
+                // It went with what it lay on.
+                self.outcome.deleted += steps.len();
+                progress.advance_by(steps.len());
+                continue;
+            };
             match self.client.call(&request).await {
                 Ok(_) => {
                     self.outcome.deleted += steps.len();
@@ -505,6 +550,70 @@ impl Restore<'_> {
             }
         }
         Ok(())
+    }
+
+    fn deletion(&self, steps: &[Step], target: &Target) -> Request {
+        let ids: Vec<&String> = steps
+            .iter()
+            .flat_map(|step| self.names.ids(target, &json!(step.name)))
+            .collect();
+        let verb = match target.api {
+            "usermacro" => "deleteglobal",
+            _ => "delete",
+        };
+        Request::new(format!("{}.{verb}", target.api), json!(ids))
+    }
+
+    /// Triggers and graphs have no name that is theirs alone: they are looked up by all that tells them apart.
+    async fn deletion_beside(&self, steps: &[Step]) -> Result<Option<Request>, Error> {
+        let objects = steps
+            .iter()
+            .filter_map(|step| self.observed.objects(step.part)?.get(&step.name));
+        let objects: Vec<&Value> = objects.collect();
+        let names: Vec<&Value> = objects.iter().map(|object| &object["name"]).collect();
+        let of_triggers = steps.iter().any(|step| step.part.beside == "triggers");
+        let (target, params) = if of_triggers {
+            let output = [
+                "triggerid",
+                "description",
+                "expression",
+                "recovery_expression",
+            ];
+            let filter = json!({"description": names});
+            (
+                &kinds::TRIGGER,
+                json!({"output": output, "expandExpression": true, "filter": filter, "inherited": false}),
+            )
+        } else {
+            let filter = json!({"name": names});
+            (
+                &kinds::GRAPH,
+                json!({"output": ["graphid", "name"], "selectHosts": ["host"], "filter": filter, "inherited": false}),
+            )
+        };
+        let is_it = |found: &Value, object: &Value| {
+            if of_triggers {
+                return text(found, "description") == text(object, "name")
+                    && text(found, "expression") == text(object, "expression")
+                    && text(found, "recovery_expression") == text(object, "recovery_expression");
+            }
+            let hosts: BTreeSet<&str> = import::list(found, "hosts")
+                .iter()
+                .map(|host| text(host, "host"))
+                .collect();
+            let lies_on = depend::lies_on(object, self.documents.version);
+            text(found, "name") == text(object, "name")
+                && hosts == lies_on.iter().map(String::as_str).collect()
+        };
+        let found = self
+            .client
+            .call(&Request::new(format!("{}.get", target.api), params))
+            .await?;
+        let found = found.as_array().into_iter().flatten();
+        let found = found.filter(|found| objects.iter().any(|object| is_it(found, object)));
+        let ids: Vec<&Value> = found.map(|found| &found[target.id]).collect();
+        let request = Request::new(format!("{}.delete", target.api), json!(ids));
+        Ok((!ids.is_empty()).then_some(request))
     }
 
     /// Reads the names of a kind anew, for what refers to its objects.
@@ -562,6 +671,14 @@ impl Restore<'_> {
             error,
         });
     }
+}
+
+/// A field's text; empty where there is no such field.
+fn text<'a>(object: &'a Value, field: &str) -> &'a str {
+    object
+        .get(field)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn method(kind: &Kind, api: &Api, verb: &str) -> String {

@@ -113,12 +113,18 @@ async fn carry_out(
     source: &Source,
     client: &Client,
 ) -> Result<Outcome, Error> {
+    // What a document of an older version becomes is not known before, nor then what an import would delete.
+    let prune: &[&str] = if desired.is_older() {
+        &[]
+    } else {
+        &deletions.prune
+    };
     let mut restore = Restore {
         client,
         names: observation.names,
         observed: observation.snapshot,
         documents: &source.backup,
-        prune: &deletions.prune,
+        prune,
         keep: &mut |secrets| keep(&source.folder, secrets),
         outcome: Outcome::default(),
     };

@@ -10,6 +10,9 @@ use crate::proxy::{Proxy, Verdict};
 use crate::round_trip::{nothing_to_do, same_folders};
 use crate::server::Server;
 
+const EXTRA_TRIGGER: &str =
+    "last(/template 01/own.value1[0])>1 and last(/template 01/own.value1[1])>1";
+
 #[test]
 fn prune_takes_what_the_backup_does_not_have_and_nothing_else() {
     let server = Server::start(Version::V7_0);
@@ -23,11 +26,46 @@ fn prune_takes_what_the_backup_does_not_have_and_nothing_else() {
         let answer = server.api().call(method, params);
         answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     };
-    let found = call("template.get", json!({"filter": {"host": "template 00"}}));
-    call(
-        "item.create",
-        json!({"name": "extra", "key_": "extra.item", "type": "2", "value_type": "3", "hostid": found[0]["templateid"]}),
+    let id = |kind: &str, name: &str| {
+        let found = call(&format!("{kind}.get"), json!({"filter": {"host": name}}));
+        found[0][format!("{kind}id")].clone()
+    };
+    let extra_item = |key: &str, host: Value| {
+        call(
+            "item.create",
+            json!({"name": key, "key_": key, "type": "2", "value_type": "3", "hostid": host}),
+        )
+    };
+    // Over these two hosts, and over two items of this template, lie a graph and triggers that the backup has.
+    for host in ["host 0000", "host 0001"] {
+        extra_item("extra.own", id("host", host));
+    }
+    extra_item("extra.item", id("template", "the found"));
+    let item = extra_item("extra.item", id("template", "template 00"));
+    let extra_graph = |name: &str, item: &Value| {
+        call(
+            "graph.create",
+            json!({"name": name, "gitems": [{"itemid": item, "color": "1A7C11"}]}),
+        )
+    };
+    extra_graph("extra graph of an extra item", &item["itemids"][0]);
+    // This host and this template have nothing else that the backup does not have.
+    let own = call(
+        "item.get",
+        json!({"hostids": id("host", "host 0002"), "filter": {"key_": "own.second"}}),
     );
+    extra_graph("extra graph", &own[0]["itemid"]);
+    call(
+        "trigger.create",
+        json!({"description": "extra trigger", "expression": EXTRA_TRIGGER}),
+    );
+    let beside = || {
+        server.sql(
+            "SELECT triggerid FROM triggers WHERE description IN ('both are too many', 'either is too high')
+             UNION ALL SELECT graphid FROM graphs WHERE name = 'both' ORDER BY 1",
+        )
+    };
+    let before = beside();
     call(
         "script.create",
         json!({"name": "extra script", "type": "0", "scope": "2", "command": "true", "execute_on": "2"}),
@@ -52,19 +90,44 @@ fn prune_takes_what_the_backup_does_not_have_and_nothing_else() {
         assert!(output.status.success(), "{}", stderr(&output));
         output
     };
-    let pruned = ["--prune", "template", "--prune", "script"];
+    let pruned = [
+        "--prune", "template", "--prune", "host", "--prune", "script",
+    ];
     let planned = run(&[&pruned[..], &["--dry-run"]].concat()).stdout;
     let shown = String::from_utf8(planned.clone()).expect("text");
     let lines: Vec<&str> = shown.lines().collect();
-    assert_eq!(lines.len(), 3, "{shown}");
-    assert_eq!(lines[0], "~ template \"template 00\"");
+    let items = lines.iter().filter(|line| line.contains("[extra."));
     assert!(
-        lines[1].contains("items[extra.item]") && lines[1].ends_with("-> nothing"),
+        items.clone().all(|line| line.ends_with("-> nothing")),
         "{shown}"
     );
-    assert_eq!(lines[2], "- script \"extra script\"");
+    assert_eq!(items.count(), 4, "{shown}");
+    let objects: Vec<&str> = lines
+        .iter()
+        .copied()
+        .filter(|line| !line.starts_with(' '))
+        .collect();
+    let trigger = format!("- template (triggers) \"extra trigger: {EXTRA_TRIGGER}\"");
+    assert_eq!(
+        objects,
+        [
+            "~ template \"template 00\"",
+            "~ template \"the found\"",
+            "~ host \"host 0000\"",
+            "~ host \"host 0001\"",
+            "- script \"extra script\"",
+            "- host (graphs) \"host 0002: extra graph\"",
+            "- template (graphs) \"template 00: extra graph of an extra item\"",
+            &trigger,
+        ]
+    );
 
     assert_eq!(run(&pruned).stdout, planned, "what goes is what was shown");
+    assert_eq!(
+        beside(),
+        before,
+        "the backup's triggers and graphs are the old ones"
+    );
     let macros = call(
         "usermacro.get",
         json!({"globalmacro": true, "filter": {"macro": "{$EXTRA}"}}),

@@ -236,6 +236,21 @@ pub fn updates_keep_secret_macros(server: &Server, dir: &Path) {
         "template.massadd",
         json!({"templates": [{"templateid": id("template", "host", "template 01", "templateid")}], "templates_link": extra}),
     );
+    // What deletes looks these two up, in every version by what it answers.
+    let last = |key: &str| match server.version() {
+        Version::V5_0 => format!("{{template 01:{key}.last()}}"),
+        Version::V6_0 | Version::V7_0 => format!("last(/template 01/{key})"),
+    };
+    let keys = ["own.value1[0]", "own.value1[1]"];
+    call(
+        "trigger.create",
+        json!({"description": "extra", "expression": format!("{}>1 and {}>1", last(keys[0]), last(keys[1]))}),
+    );
+    let item = id("item", "key_", keys[0], "itemid");
+    call(
+        "graph.create",
+        json!({"name": "extra", "gitems": [{"itemid": item, "color": "1A7C11"}]}),
+    );
     restored("links", &["--prune", "template", "--prune", "host"]);
     is_as_backed_up();
 }
