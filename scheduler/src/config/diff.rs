@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::import::list;
 use super::normal::label;
 use super::secrets;
 
@@ -58,6 +59,22 @@ pub fn with_kept(mut desired: Value, observed: &Value) -> Value {
     desired
 }
 
+/// Adds the prototypes that only `observed` has in the discovery rules of both: an import that writes a rule deletes the
+/// prototypes that it does not name, whatever its rules say (`CConfigurationImport::deleteMissingPrototypes`).
+pub fn keep_prototypes(desired: &mut Value, observed: &Value) {
+    let rules = desired
+        .get_mut("discovery_rules")
+        .and_then(Value::as_array_mut);
+    for rule in rules.into_iter().flatten() {
+        let name = label(rule);
+        let mut theirs = list(observed, "discovery_rules").iter();
+        if let Some(same) = theirs.find(|other| label(other) == name) {
+            keep(rule, same);
+        }
+    }
+    super::normal::sort(desired);
+}
+
 /// `observed` with only those fields that `desired` has: an update leaves the others alone.
 pub fn same_fields(desired: &Value, observed: &Value) -> Value {
     match (desired, observed) {
@@ -109,6 +126,11 @@ pub fn known_fields(desired: &Value, observed: &Value) -> Value {
     }
 }
 
+/// With the same UUID it is the same under another name.
+fn has_uuid_of(element: &Value, other: &Value) -> bool {
+    element.get("uuid").is_some() && element.get("uuid") == other.get("uuid")
+}
+
 fn keep(desired: &mut Value, observed: &Value) {
     let (Value::Object(desired), Value::Object(observed)) = (desired, observed) else {
         return;
@@ -124,9 +146,10 @@ fn keep(desired: &mut Value, observed: &Value) {
         let Value::Array(ours) = ours else { continue };
         for element in theirs {
             let name = label(element);
-            match ours.iter_mut().find(|other| label(other) == name) {
-                Some(same) => keep(same, element),
-                None => ours.push(element.clone()),
+            if let Some(same) = ours.iter_mut().find(|other| label(other) == name) {
+                keep(same, element);
+            } else if !ours.iter().any(|other| has_uuid_of(element, other)) {
+                ours.push(element.clone());
             }
         }
         if ours.is_empty() {
@@ -312,6 +335,21 @@ mod tests {
         assert_eq!(known_fields(&ours, &theirs("0")), ours);
         let known = known_fields(&ours, &theirs("1"));
         assert_eq!(fields(&ours, &known), ["ui[maps]/status"]);
+    }
+
+    #[test]
+    fn prototypes_of_a_rule_that_is_written_are_kept() {
+        let mut desired = json!({"discovery_rules": [
+            {"key": "r", "item_prototypes": [{"key": "a", "uuid": "1"}, {"key": "b", "uuid": "2"}]}]});
+        let observed = json!({"items": [{"key": "x"}], "discovery_rules": [
+            {"key": "r", "item_prototypes": [
+                {"key": "a", "trigger_prototypes": [{"name": "t"}]}, {"key": "old b", "uuid": "2"}, {"key": "c"}]},
+            {"key": "other"}]});
+        keep_prototypes(&mut desired, &observed);
+        let kept = json!({"discovery_rules": [
+            {"key": "r", "item_prototypes": [
+                {"key": "a", "uuid": "1", "trigger_prototypes": [{"name": "t"}]}, {"key": "b", "uuid": "2"}, {"key": "c"}]}]});
+        assert_eq!(desired, kept);
     }
 
     #[test]

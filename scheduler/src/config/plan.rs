@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::converted::Converted;
 use super::depend;
-use super::diff::{Difference, differences, known_fields, same_fields, with_kept};
+use super::diff::{Difference, differences, keep_prototypes, known_fields, same_fields, with_kept};
 use super::kind::{Form, Kind};
 use super::kinds::{KINDS, by_name};
 use super::secrets;
@@ -216,6 +216,9 @@ fn update(
     };
     if found.is_empty() {
         return None;
+    }
+    if exported && !prune && !desired.is_older() {
+        keep_prototypes(&mut object, observed);
     }
     // Field by field, an older document differs from what it was turned into almost everywhere.
     let found = if exported && desired.is_older() {

@@ -81,6 +81,15 @@ fn prune_takes_what_the_backup_does_not_have_and_nothing_else() {
         json!({"host": "discovered", "groups": [{"groupid": group[0]["groupid"]}]}),
     );
     server.sql("UPDATE hosts SET flags = 4, tls_accept = 4 WHERE host = 'discovered'");
+    let rule = call(
+        "discoveryrule.get",
+        json!({"output": ["itemid", "hostid"], "templateids": id("template", "template 00")}),
+    );
+    call(
+        "itemprototype.create",
+        json!({"name": "extra {#DISK}", "key_": "extra.prototype[{#DISK}]", "type": "2", "value_type": "3",
+            "hostid": rule[0]["hostid"], "ruleid": rule[0]["itemid"]}),
+    );
     nothing_to_do(server.address(), &first);
 
     let run = |more: &[&str]| {
@@ -90,6 +99,16 @@ fn prune_takes_what_the_backup_does_not_have_and_nothing_else() {
         assert!(output.status.success(), "{}", stderr(&output));
         output
     };
+    server.sql("UPDATE items SET history = '3d' WHERE key_ = 'own.value[3]'");
+    run(&[]);
+    let left =
+        server.sql("SELECT COUNT(*) FROM items WHERE key_ LIKE 'extra.%' AND templateid IS NULL");
+    assert_eq!(
+        left.trim(),
+        "5",
+        "nothing is deleted unless it is asked for"
+    );
+
     let pruned = [
         "--prune", "template", "--prune", "host", "--prune", "script",
     ];
@@ -101,7 +120,7 @@ fn prune_takes_what_the_backup_does_not_have_and_nothing_else() {
         items.clone().all(|line| line.ends_with("-> nothing")),
         "{shown}"
     );
-    assert_eq!(items.count(), 4, "{shown}");
+    assert_eq!(items.count(), 5, "{shown}");
     let objects: Vec<&str> = lines
         .iter()
         .copied()
