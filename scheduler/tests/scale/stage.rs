@@ -76,6 +76,8 @@ impl Stage {
         command.env("DOCKER_HOST", self.engine.docker_host());
         command.env("DOCKER_CERT_PATH", self.folder.path().join("certs"));
         command.env("CONCIERGE_STATE_DIR", self.state());
+        // What a run does is not a matter of how busy this machine is; tests of the limit give their own.
+        command.env("SCALE_TIMEOUT", "120");
         command
             .args(arguments)
             .stdin(Stdio::null())

@@ -13,10 +13,12 @@ use crate::stage::{Run, Stage};
 /// The scripts of the actions: with the number that Zabbix believes in, and without.
 const THREE: &str = "concierge_scheduler scale_up {HOST.HOST} {INVENTORY.DEPLOYMENT.STATUS} 1";
 const ONE: &str = "concierge_scheduler scale_up {HOST.HOST}";
+/// An action runs its script once: a busy machine's run must be allowed to end.
+const PATIENT: &str = " --timeout 60";
 /// A service host and its item that takes values of another machine alone.
 const REFUSED: [&str; 2] = ["api", "scale.target"];
-/// The longest that a run may hold the escalator, and a second for what a busy machine needs to start and end a process.
-const LIMIT: f64 = 10.0 + 1.0;
+/// The longest that a run may hold the escalator, and what a busy machine may need to start and end a process.
+const LIMIT: f64 = 10.0 + 3.0;
 /// Where the zabbix user notes when the runs that are timed began and ended.
 const CLOCK: &str = "/var/lib/concierge/clock";
 
@@ -274,8 +276,9 @@ fn an_action_scales(version: Version) {
         .unwrap();
     let silent = zabbix.lab.pod().listen(0).unwrap();
     let silent = format!("tcp://127.0.0.1:{}", silent.local_addr().unwrap().port());
-    zabbix.service_host("web", "1", THREE, json!([]));
-    zabbix.service_host("api", "", ONE, json!([]));
+    let patient = |script: &str| format!("{script}{PATIENT}");
+    zabbix.service_host("web", "1", &patient(THREE), json!([]));
+    zabbix.service_host("api", "", &patient(ONE), json!([]));
     zabbix.inherit("api", "{$SCALE.MAX}", "2");
     zabbix.service_host("bare", "", THREE, json!([]));
     zabbix.service_host(
