@@ -724,7 +724,9 @@ fn made_up_secrets(
         // Long, and with every class of characters that a policy may ask for.
         "user" if create => vec![("passwd", format!("Aa1!{}", random::<16>()))],
         // A secret macro without a value cannot be made; an empty one says that it waits for its value.
-        "macro" if create && object["type"] == "1" => vec![("value", String::new())],
+        "macro" if create && object["type"] == "1" && object.get("value").is_none() => {
+            vec![("value", String::new())]
+        }
         // It came with the host.
         "host_encryption" if dialect::exports_psk(version) => Vec::new(),
         "proxy" | "host_encryption" | "autoregistration" if encrypts && newly => psk(),

@@ -64,6 +64,14 @@ fn secrets_that_7_0_does_not_export_are_listed_or_carried_all_the_same() {
     let files = read(&with, "templates.json") + &read(&with, "mediatypes.json");
     assert!(secrets.iter().all(|secret| files.contains(secret)));
 
+    // What somebody fills in is set, and shown to nobody.
+    let mut macros: Value = serde_json::from_str(&read(&with, "macros.json")).expect("a list");
+    let listed = macros.as_array_mut().expect("a list").iter_mut();
+    for hidden in listed.filter(|other| other["macro"] == "{$HIDDEN}") {
+        hidden["value"] = json!("filled in");
+    }
+    fs::write(with.join("macros.json"), macros.to_string()).expect("a file");
+
     server.load("bare");
     let diff = || {
         let output = scheduler(
@@ -73,6 +81,7 @@ fn secrets_that_7_0_does_not_export_are_listed_or_carried_all_the_same() {
         assert!(output.status.success(), "{}", stderr(&output));
         let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
         assert!(secrets.iter().all(|secret| !shown.contains(secret)));
+        assert!(!shown.contains("filled in"));
         shown
     };
     assert!(diff().contains("+ template \"template 00\""));
@@ -82,6 +91,8 @@ fn secrets_that_7_0_does_not_export_are_listed_or_carried_all_the_same() {
         "SELECT password FROM items JOIN hosts USING (hostid) WHERE host = 'template 00' AND key_ = 'page'",
     );
     assert_eq!(found.trim(), "item password");
+    let found = server.sql("SELECT value FROM globalmacro WHERE macro = '{$HIDDEN}'");
+    assert_eq!(found.trim(), "filled in");
 
     server.sql("UPDATE items SET password = 'another' WHERE password = 'item password'");
     let shown = diff();
