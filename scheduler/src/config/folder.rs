@@ -11,20 +11,22 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use fs4::{FileExt, TryLockError};
+use serde_json::json;
 use thiserror::Error;
 
+use super::files::pretty;
 use super::kind::Kind;
 use super::kinds::KINDS;
 use super::legacy;
+use super::secrets::{self, Missing};
 use super::snapshot::Part;
 
 /// Files by their path in the folder.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// The file that lists the secrets which the backup does not hold.
+/// The file that lists the secrets which the backup does not hold. Those that restores made up are in it, too, and are no
+/// part of a backup: they stay in the folder, whatever becomes of the rest.
 pub const SECRETS: &str = "secrets-missing.json";
-/// The file of the secrets that restores made up. It is no part of a backup: it is neither replaced, uploaded nor deleted.
-pub const GENERATED: &str = "secrets-generated.json";
 /// The file that tells which version of Zabbix the backup is of.
 pub const ABOUT: &str = "backup.json";
 /// The file that remembers what a restore into a newer Zabbix turned into.
@@ -107,15 +109,36 @@ impl Folder {
                 files.insert(name, read(&path)?);
             }
         }
+        if let Some(file) = files.get_mut(SECRETS) {
+            let (made_up, listed) = secrets::made_up(secrets::listed(file));
+            if !made_up.is_empty() {
+                *file = pretty(&json!(listed));
+            }
+        }
         Ok(files)
+    }
+
+    /// What restores made up.
+    fn made_up(&self) -> Result<Vec<Missing>, Error> {
+        let path = self.path.join(SECRETS);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        Ok(secrets::made_up(secrets::listed(&read(&path)?)).0)
     }
 
     /// Puts a whole new set of files in the place of the old one.
     pub fn replace(&self, files: &Files) -> Result<(), Error> {
+        let mut files = files.clone();
+        let made_up = self.made_up()?;
+        if !made_up.is_empty() {
+            let file = files.entry(SECRETS.to_owned()).or_default();
+            *file = pretty(&json!(secrets::add(secrets::listed(file), made_up)));
+        }
         let staging = self.path.join(STAGING);
         remove_dir(&staging)?;
         make_dir(&staging)?;
-        for (name, content) in files {
+        for (name, content) in &files {
             let path = staging.join(name);
             if let Some(parent) = path.parent() {
                 make_dir(parent)?;
@@ -139,8 +162,13 @@ impl Folder {
 
     /// Removes the backup's own files, and the folder if nothing else is in it.
     pub fn delete(self) -> Result<(), Error> {
+        let made_up = self.made_up()?;
         for name in self.own_files()? {
-            remove_file(&self.path.join(name))?;
+            if name == SECRETS && !made_up.is_empty() {
+                self.put(SECRETS, &pretty(&json!(made_up)))?;
+            } else {
+                remove_file(&self.path.join(name))?;
+            }
         }
         for name in own_folders() {
             remove_empty_dir(&self.path.join(name))?;

@@ -46,6 +46,17 @@ const MACRO_FIELDS: &[Field] = &[
     ("description", "", ""),
 ];
 
+/// Up to 5.2; later versions export no encryption.
+const ENCRYPTION_FIELDS: &[Field] = &[
+    ("tls_connect", "NO_ENCRYPTION", ENCRYPTION),
+    ("tls_issuer", "", ""),
+    ("tls_subject", "", ""),
+    ("tls_psk_identity", "", ""),
+    ("tls_psk", "", ""),
+];
+
+const ENCRYPTION: &str = "NO_ENCRYPTION=1 TLS_PSK=2 TLS_CERTIFICATE=4";
+
 const MAIN: Field = ("default", "YES", "NO=0 YES=1");
 
 const INTERFACE_FIELDS: &[Field] = &[
@@ -212,6 +223,13 @@ pub fn update(
             set("proxy_groupid", proxy("proxy_group", &PROXY_GROUP)?);
         }
     }
+    let encryption = ENCRYPTION_FIELDS.iter().map(|field| field.0);
+    if dialect::exports_psk(version) && encryption.chain(["tls_accept"]).any(&differs) {
+        for field in ENCRYPTION_FIELDS {
+            set(field.0, value((field, desired)));
+        }
+        set("tls_accept", json!(accepted(desired).to_string()));
+    }
     if unlink {
         let linked = list(desired, "templates");
         let gone = list(observed, "templates")
@@ -245,6 +263,21 @@ fn value(((field, default, words), object): (&Field, &Value)) -> Value {
             .find(|(word, _)| *word == text)
             .map_or(text, |(_, number)| number)
     )
+}
+
+/// The ways that a host may connect by, as the sum of their numbers.
+fn accepted(host: &Value) -> u64 {
+    let number = |mode: &Value| {
+        let word = json!({"mode": mode});
+        value((&("mode", "", ENCRYPTION), &word))
+            .as_str()
+            .and_then(|number| number.parse::<u64>().ok())
+    };
+    let modes = list(host, "tls_accept").iter().filter_map(number);
+    match modes.sum() {
+        0 => 1,
+        sum => sum,
+    }
 }
 
 fn values(fields: &[Field], object: &Value) -> Value {
@@ -334,6 +367,23 @@ mod tests {
         let kind = kinds::by_name("host").unwrap();
         let update = update(kind, desired, observed, inside, &names, version, true);
         update.unwrap().unwrap_or_default()
+    }
+
+    #[test]
+    fn encryption_is_a_hosts_own_where_exports_have_it() {
+        let ours = json!({"host": "h", "tls_accept": ["TLS_PSK", "TLS_CERTIFICATE"], "tls_connect": "TLS_PSK",
+            "tls_psk_identity": "i", "tls_psk": "k"});
+        let theirs = json!({"host": "h"});
+        let inside = json!({"hostid": "7", "macros": [], "interfaces": []});
+        assert_eq!(
+            update_of(&ours, &theirs, &inside, Version(5, 0, 0)),
+            json!({"hostid": "7", "tls_accept": "6", "tls_connect": "2", "tls_issuer": "", "tls_subject": "",
+                "tls_psk_identity": "i", "tls_psk": "k"})
+        );
+        assert_eq!(
+            update_of(&theirs, &ours, &inside, Version(5, 0, 0))["tls_accept"],
+            "1"
+        );
     }
 
     #[test]

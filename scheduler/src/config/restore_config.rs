@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::converted::Converted;
 use super::files::{from_files, pretty};
-use super::folder::{CONVERTED, Folder, GENERATED};
+use super::folder::{CONVERTED, Folder, SECRETS};
 use super::kind::{Form, Kind};
 use super::kinds::{KINDS, by_name};
 use super::observe::{Observation, observe};
 use super::plan::{Change, Deletions, Desired, Plan, Step, plan};
 use super::restore::{Outcome, Restore};
-use super::secrets::Missing;
+use super::secrets::{self, Missing};
 use super::snapshot::Snapshot;
 use super::upgrade::{NotCarried, directories, upgrade};
 use super::{Error, config_dir, connect};
@@ -202,17 +202,11 @@ fn deletions(options: &RestoreConfig, environment: &Environment) -> Result<Delet
     })
 }
 
-/// Adds made-up secrets to those of earlier restores.
-fn keep(folder: &Folder, secrets: Vec<Missing>) -> Result<(), Error> {
-    let path = folder.path().join(GENERATED);
-    let listed = std::fs::read(path).unwrap_or_default();
-    let mut listed: Vec<Missing> = serde_json::from_slice(&listed).unwrap_or_default();
-    let same =
-        |a: &Missing, b: &Missing| (&a.kind, &a.name, &a.field) == (&b.kind, &b.name, &b.field);
-    listed.retain(|old| !secrets.iter().any(|new| same(old, new)));
-    listed.extend(secrets);
-    listed.sort();
-    folder.put(GENERATED, &pretty(&json!(listed)))?;
+/// Lists made-up secrets.
+fn keep(folder: &Folder, made_up: Vec<Missing>) -> Result<(), Error> {
+    let file = std::fs::read(folder.path().join(SECRETS)).unwrap_or_default();
+    let listed = secrets::add(secrets::listed(&file), made_up);
+    folder.put(SECRETS, &pretty(&json!(listed)))?;
     Ok(())
 }
 

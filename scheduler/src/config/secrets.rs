@@ -34,6 +34,28 @@ pub enum State {
     Generated(String),
 }
 
+/// The entries of the file that lists them.
+pub fn listed(file: &[u8]) -> Vec<Missing> {
+    serde_json::from_slice(file).unwrap_or_default()
+}
+
+/// Parts what restores made up, which is nowhere else, from what the backup lacks.
+pub fn made_up(listed: Vec<Missing>) -> (Vec<Missing>, Vec<Missing>) {
+    listed
+        .into_iter()
+        .partition(|one| matches!(one.state, State::Generated(_)))
+}
+
+/// Adds to the list; of two entries on one secret the new one holds.
+pub fn add(mut listed: Vec<Missing>, new: Vec<Missing>) -> Vec<Missing> {
+    let same =
+        |a: &Missing, b: &Missing| (&a.kind, &a.name, &a.field) == (&b.kind, &b.name, &b.field);
+    listed.retain(|old| !new.iter().any(|new| same(old, new)));
+    listed.extend(new);
+    listed.sort();
+    listed
+}
+
 /// Fields that hold secrets by their very name.
 pub const FIELDS: &[&str] = &[
     "password",
