@@ -16,12 +16,15 @@ pub const SLOTS: usize = 256;
 const TEXT: usize = 512;
 const TEXT_WORDS: usize = TEXT / 8;
 /// Words of a slot before its text.
-const FIXED: usize = 18;
+const FIXED: usize = 16;
 const SLOT: usize = FIXED + TEXT_WORDS;
 /// Words before the first slot: the last stamp, what was said already, and how many snapshots were lost.
 const HEAD: usize = 3;
+/// Topics of which it is known what was last said.
+const TOPICS: usize = 1024;
+const TOPIC: usize = 2;
 /// The words that a board needs.
-pub const WORDS: usize = HEAD + SLOTS * SLOT;
+pub const WORDS: usize = HEAD + SLOTS * SLOT + TOPICS * TOPIC;
 
 /// How a push ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,10 +67,6 @@ pub struct Record {
     pub failed: u64,
     /// What was left out before: NaN, lists, names that no item can have.
     pub skipped: u64,
-    /// What was last said about names that no item can have, as a hash: it is said once.
-    pub named: u64,
-    /// What was last said about refused values, as a hash: it is said when it changes.
-    pub refused: u64,
 }
 
 /// The board.
@@ -116,6 +115,28 @@ impl Board {
         self.words[1].fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
+    /// Whether this is to be said about a topic: what was last said about it, in whichever process, was something else. Of
+    /// 0 there is nothing to say.
+    pub fn is_news(&self, topic: &str, what: u64) -> bool {
+        let id = id(topic);
+        let mut topics = self.words[HEAD + SLOTS * SLOT..WORDS].chunks(TOPIC);
+        let place = match topics.find(|topic| [0, id].contains(&topic[0].load(Ordering::Relaxed))) {
+            Some(place) => place,
+            // Of so many, one is forgotten, and may be said again.
+            None => {
+                let start = HEAD + SLOTS * SLOT + id as usize % TOPICS * TOPIC;
+                &self.words[start..start + TOPIC]
+            }
+        };
+        let known = place[0].load(Ordering::Relaxed) == id;
+        if !known && what == 0 {
+            return false;
+        }
+        place[0].store(id, Ordering::Relaxed);
+        let before = place[1].swap(what, Ordering::Relaxed);
+        what != 0 && !(known && before == what)
+    }
+
     /// Counts a snapshot that the spool gave up.
     pub fn lose(&self) {
         self.words[2].fetch_add(1, Ordering::Relaxed);
@@ -157,8 +178,6 @@ impl Board {
             record.processed,
             record.failed,
             record.skipped,
-            record.named,
-            record.refused,
             text.len() as u64,
             u64::from(record.delivered),
         ];
@@ -189,7 +208,7 @@ impl Board {
     }
 
     fn slots(&self) -> impl Iterator<Item = &'static [AtomicU64]> {
-        self.words[HEAD..WORDS].chunks(SLOT)
+        self.words[HEAD..HEAD + SLOTS * SLOT].chunks(SLOT)
     }
 
     /// The source's own slot, else a free one, else the oldest.
@@ -245,7 +264,7 @@ fn record(words: &[u64]) -> Record {
         .iter()
         .flat_map(|word| word.to_le_bytes())
         .collect();
-    let length = (words[16] as usize).min(text.len());
+    let length = (words[14] as usize).min(text.len());
     Record {
         status: match words[3] {
             0 => Status::Ok,
@@ -253,7 +272,7 @@ fn record(words: &[u64]) -> Record {
             _ => Status::Failed,
         },
         told: String::from_utf8_lossy(&text[..length]).into_owned(),
-        delivered: words[17] != 0,
+        delivered: words[15] != 0,
         elapsed: f64::from_bits(words[4]),
         fetch: f64::from_bits(words[5]),
         parse: f64::from_bits(words[6]),
@@ -264,8 +283,6 @@ fn record(words: &[u64]) -> Record {
         processed: words[11],
         failed: words[12],
         skipped: words[13],
-        named: words[14],
-        refused: words[15],
     }
 }
 
@@ -298,7 +315,6 @@ mod tests {
             delivered: true,
             elapsed: 1.5,
             values: 7,
-            refused: 9,
             ..Record::default()
         };
         board.write("app", &record, at(10));
@@ -321,6 +337,28 @@ mod tests {
         let board = Board::private();
         assert!(board.first(0) && board.first(63));
         assert!(!board.first(0) && !board.first(63));
+    }
+
+    #[test]
+    fn what_changes_is_said_about_each_topic() {
+        let board = Board::private();
+        assert!(!board.is_news("a", 0));
+        let said = [
+            ("a", 1),
+            ("b", 2),
+            ("a", 1),
+            ("b", 2),
+            ("a", 3),
+            ("a", 0),
+            ("a", 3),
+        ];
+        let news: Vec<bool> = said.map(|(topic, what)| board.is_news(topic, what)).into();
+        assert_eq!(news, [true, true, false, false, true, false, true]);
+        for i in 0..2 * TOPICS {
+            assert!(board.is_news(&format!("topic {i}"), 1));
+        }
+        board.write("app", &Record::default(), at(1));
+        assert!(board.read("app", at(1)).is_some());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use super::Parameters;
 use crate::abi::Answer;
-use crate::board::{Record, Status};
+use crate::board::{Board, Record, Status};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::errand::{self, Target};
@@ -67,7 +67,7 @@ pub fn push(
             0.0
         }
         Ok(outcome) => {
-            errand.say_what_changed(environment, &parameters, &outcome, &record);
+            errand.say_what_changed(environment.board, &parameters, &outcome, &record);
             record.told = outcome.answers.to_string();
             record.elapsed
         }
@@ -252,32 +252,24 @@ impl Errand {
     /// What was left out or refused is said when it changes, in whichever process; each item has its own.
     fn say_what_changed(
         &self,
-        environment: &Environment,
+        board: Board,
         parameters: &Parameters<'_>,
         outcome: &Outcome,
         record: &Record,
     ) {
         let item: Vec<&str> = (0..NAMES.len()).map(|place| parameters.at(place)).collect();
-        let item = format!("said: {item:?}");
-        let now = SystemTime::now();
-        let before = environment.board.read(&item, now);
-        let before = before.map(|(said, _)| said).unwrap_or_default();
-        let said = Record {
-            named: match &*outcome.unnamable {
-                [] => 0,
-                names => hash(names),
-            },
-            refused: record.failed,
-            ..Record::default()
+        let names = match &*outcome.unnamable {
+            [] => 0,
+            names => hash(names),
         };
-        if said.named != 0 && said.named != before.named {
+        if board.is_news(&format!("names of {item:?}"), names) {
             log::warn!(
                 "push of {}: Zabbix can make no item of these names, their values are left out: {}",
                 self.target.id,
                 outcome.unnamable.join(", ")
             );
         }
-        if said.refused != 0 && said.refused != before.refused {
+        if board.is_news(&format!("refusals of {item:?}"), record.failed) {
             let each = match outcome.answers.are_several() {
                 true => format!(" ({})", outcome.answers),
                 false => String::new(),
@@ -290,9 +282,6 @@ impl Errand {
                 record.values,
                 self.host
             );
-        }
-        if (said.named, said.refused) != (before.named, before.refused) {
-            environment.board.write(&item, &said, now);
         }
     }
 }
