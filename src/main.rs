@@ -331,9 +331,14 @@ fn environment(common: &Common) -> Result<Environment, Failure> {
     Ok(environment)
 }
 
-/// The board of this user's commands; what cannot be shared is of this run alone.
+/// The board of this user's commands; what cannot be shared is of this run alone. A board of another size is another
+/// version's.
 fn board() -> Board {
-    let path = format!("/dev/shm/concierge-courier.{}", abi::user());
+    let path = format!(
+        "/dev/shm/concierge-courier.{}.{}",
+        abi::user(),
+        board::WORDS
+    );
     match abi::shared_file(Path::new(&path), board::WORDS) {
         Ok(words) => Board::new(words),
         Err(error) => {
