@@ -1,5 +1,5 @@
-//! How much an errand's bodies may tell. A name of two thousand letters above an array of a million zeros is a body of 2 MB, and a
-//! request of 2 GB: what is made of bodies has a bound of its own.
+//! How much an errand's bodies may tell. A name of two thousand letters above an array of a million zeros is a body of
+//! 2 MB, and a request of 2 GB: what is made of bodies has a bound of its own.
 
 use crate::metric::{Collector, Series, Value};
 

@@ -10,8 +10,8 @@ use crate::environment::Environment;
 use crate::errand::Target;
 use crate::spool::Spool;
 
-const FIELDS: &str = "status, error, destinations, elapsed, fetch, parse, send, server, bytes, values, processed, failed, skipped, age, \
-    waiting, lost";
+const FIELDS: &str = "status, error, destinations, elapsed, fetch, parse, send, server, bytes, values, processed, \
+    failed, skipped, age, waiting, lost";
 
 /// Answers one field.
 ///

@@ -305,19 +305,25 @@ fn key_at(text: &str, at: usize) -> String {
     let at = at.min(text.len());
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[start..].lines().next().unwrap_or_default();
-    let key = match line.split_once('=') {
-        Some((key, _)) if start + key.len() < at => Some(key),
+    let key = match key_of(line) {
+        Some(key) if start + key.len() < at => Some(key),
         Some(_) => None,
         // An element of a list, which began on a line before.
         None => text[..start]
             .lines()
             .rev()
             .take_while(|line| !line.trim_start().starts_with('['))
-            .find_map(|line| line.split_once('='))
-            .map(|(key, _)| key)
+            .find_map(key_of)
             .filter(|_| !line.trim_start().starts_with('[')),
     };
     key.map_or_else(String::new, |key| format!("{}: ", key.trim()))
+}
+
+/// The bare key that a line begins with; what else stands before a `=` is part of a value.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once('=')?;
+    let bare = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    key.trim().chars().all(bare).then_some(key)
 }
 
 /// What a parser found in place of what it expected, without the value itself.
@@ -419,6 +425,10 @@ mod tests {
             (
                 "[deliver]\nto = [\n 'a',\n 'b:c']",
                 "courier.toml, line 2: to: \"b:c\" is no destination",
+            ),
+            (
+                "[deliver]\nto = [\n 'secret=', 'secret=',\n 5]",
+                "courier.toml, line 4: to: invalid type: integer",
             ),
             (
                 "[deliver]\nto = [\n 'a',\n 5]",
