@@ -16,6 +16,7 @@ mod import;
 mod kind;
 mod kinds;
 mod legacy;
+mod made_up;
 mod names;
 mod normal;
 mod numbers;

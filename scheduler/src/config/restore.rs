@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::depend;
 use super::import::{self, May};
 use super::kind::{Api, Export, Form, Kind};
 use super::kinds;
+use super::made_up;
 use super::names::{self, Names};
 use super::normal::localise;
 use super::own;
@@ -18,7 +19,7 @@ use super::progress::Progress;
 use super::secrets::{self, Missing, State};
 use super::snapshot::{Part, Snapshot};
 use super::target::Target;
-use crate::zabbix::{Client, Error, Request, Version, dialect};
+use crate::zabbix::{Client, Error, Request, dialect};
 
 /// How many objects one create or update carries.
 const BATCH: usize = 50;
@@ -175,11 +176,11 @@ impl Restore<'_> {
                 let Some(fields) = object.as_object_mut() else {
                     continue;
                 };
-                if !uses_psk(fields) {
+                if !made_up::uses_psk(fields) {
                     // The server's own, which it refuses from a host that shall use none.
                     fields.remove("tls_psk");
                 } else if !fields.contains_key("tls_psk") {
-                    let secret = random::<32>();
+                    let secret = made_up::random::<32>();
                     fields.insert("tls_psk".to_owned(), json!(secret));
                     made_up.push(Missing {
                         kind: step.kind.name.to_owned(),
@@ -480,7 +481,7 @@ impl Restore<'_> {
         if let Some(outward) = api.outward {
             outward(&mut object, self.client.version());
         }
-        for (field, secret) in made_up_secrets(kind, step, create, self.client.version()) {
+        for (field, secret) in made_up::secrets(kind, step, create, self.client.version()) {
             if let Some(known) = self.exported_with_host(step, field) {
                 object[field] = known.clone();
                 continue;
@@ -686,66 +687,4 @@ fn method(kind: &Kind, api: &Api, verb: &str) -> String {
         "macro" => format!("usermacro.{verb}global"),
         _ => format!("{}.{verb}", api.target.api),
     }
-}
-
-/// Secrets that an object cannot be made without, and that no backup holds.
-fn made_up_secrets(
-    kind: &Kind,
-    step: &Step,
-    create: bool,
-    version: Version,
-) -> Vec<(&'static str, String)> {
-    let Some(object) = step.object() else {
-        return Vec::new();
-    };
-    let mode = |field: &str| {
-        object[field]
-            .as_str()
-            .and_then(|mode| mode.parse::<u8>().ok())
-    };
-    let psk = || {
-        vec![
-            (
-                "tls_psk_identity",
-                format!("{} {}", step.name, random::<4>()),
-            ),
-            ("tls_psk", random::<32>()),
-        ]
-    };
-    let encrypts =
-        mode("tls_connect") == Some(2) || mode("tls_accept").is_some_and(|mode| mode & 2 != 0);
-    let newly = match &step.change {
-        Change::Update(_, differences) => differences
-            .iter()
-            .any(|difference| difference.field.starts_with("tls_")),
-        _ => true,
-    };
-    match kind.name {
-        // Long, and with every class of characters that a policy may ask for.
-        "user" if create => vec![("passwd", format!("Aa1!{}", random::<16>()))],
-        // A secret macro without a value cannot be made; an empty one says that it waits for its value.
-        "macro" if create && object["type"] == "1" && object.get("value").is_none() => {
-            vec![("value", String::new())]
-        }
-        // It came with the host.
-        "host_encryption" if dialect::exports_psk(version) => Vec::new(),
-        "proxy" | "host_encryption" | "autoregistration" if encrypts && newly => psk(),
-        _ => Vec::new(),
-    }
-}
-
-/// Whether an exported host asks for a PSK, in either direction.
-fn uses_psk(host: &Map<String, Value>) -> bool {
-    let is_psk = |mode: &Value| mode == "TLS_PSK";
-    let accepted = host.get("tls_accept").and_then(Value::as_array);
-    host.get("tls_connect").is_some_and(is_psk)
-        || accepted.is_some_and(|modes| modes.iter().any(is_psk))
-}
-
-/// Random bytes as hexadecimal digits.
-fn random<const BYTES: usize>() -> String {
-    let mut bytes = [0; BYTES];
-    // The system's generator does not fail once the system is up.
-    getrandom::fill(&mut bytes).expect("random bytes from the system");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
