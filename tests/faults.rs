@@ -2,8 +2,7 @@
 
 mod support;
 
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -102,9 +101,18 @@ impl Bench {
 }
 
 /// One counter, as Dropwizard serves it.
+const COUNTER: &[u8] = br#"{"version":"4.0.0","counters":{"a":{"count":1}}}"#;
+
 fn counter() -> Behaviour {
-    let body = br#"{"version":"4.0.0","counters":{"a":{"count":1}}}"#;
-    http("200 OK", "application/json", body)
+    http("200 OK", "application/json", COUNTER)
+}
+
+/// A trapper's answer to one value that it took.
+fn acknowledgement() -> Vec<u8> {
+    let info = "processed: 1; failed: 0; total: 1; seconds spent: 0.000020";
+    let body = format!(r#"{{"response":"success","info":"{info}"}}"#);
+    let length = (body.len() as u64).to_le_bytes();
+    [b"ZBXD\x01".as_slice(), &length, body.as_bytes()].concat()
 }
 
 #[test]
@@ -380,39 +388,36 @@ fn every_item_can_be_tried_on_the_agents_command_line_and_printing_all_delivers_
     bench.all_alive();
 }
 
+// Only while a peer of the errand has it: before that, a signal makes the agent itself hang up on whoever asks,
+// agent.ping included.
 #[test]
 fn signals_in_the_middle_of_an_errand_change_nothing() {
     let bench = bench();
-    let agent = bench.agent_with("");
-    let body = br#"{"version":"4.0.0","counters":{"a":{"count":1}}}"#;
-    let slow = bench.stub(Behaviour::Drips(Arc::new(
-        [b"HTTP/1.0 200 OK\r\n\r\n".as_slice(), body].concat(),
-    )));
+    // Where it delivers is known before its processes are.
+    let listener = bench.lab.pod().listen(0).unwrap();
+    let to = listener.local_addr().unwrap().port();
+    let agent = bench.agent_with(&format!("[deliver]\nto = ['127.0.0.1:{to}']\n"));
     let pids = agent.pids().unwrap();
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            // The one that orders of `zabbix_agentd -R` come by, to all that work.
-            let start = Instant::now();
-            while !ended.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(60) {
-                let pids = pids[1..].iter().map(u32::to_string);
-                let sent = Command::new("kill").arg("-USR1").args(pids).status();
-                assert!(sent.unwrap().success());
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        });
-        let fast = bench.stub(counter());
-        for _ in 0..100 {
-            let answer = discover(&agent, &fast.url());
-            assert!(answer.unwrap().contains("{#COUNTER}"));
-        }
-        assert_eq!(
-            push(&agent, &slow.url()),
-            Ok(-1.0),
-            "its deadline, not the signal, ends it"
-        );
-        ended.store(true, Ordering::Relaxed);
-    });
+    let interrupts = |answer: Vec<u8>| Behaviour::Interrupts(pids[1..].to_vec(), Arc::new(answer));
+
+    let trapper = Stub::on(listener, interrupts(acknowledgement()));
+    let head = b"HTTP/1.0 200 OK\r\n\r\n".as_slice();
+    let app = bench.stub(interrupts([head, COUNTER].concat()));
+    for _ in 0..5 {
+        let rows = discover(&agent, &app.url()).unwrap();
+        assert!(rows.contains("{#COUNTER}"), "{rows}");
+        let milliseconds = push(&agent, &app.url()).unwrap();
+        let reason = error_of(&agent, &app.url());
+        assert!(milliseconds > 0.0, "{milliseconds}: {reason}");
+    }
+    assert!(app.connections() >= 10 && trapper.connections() >= 5);
+
+    let slow = bench.stub(interrupts([head, &[b' '; 1 << 20]].concat()));
+    assert_eq!(
+        push(&agent, &slow.url()),
+        Ok(-1.0),
+        "its deadline, not a signal, ends it"
+    );
     assert_eq!(agent.pids().unwrap(), pids);
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -48,6 +49,8 @@ pub enum Behaviour {
     Answers(Arc<Vec<u8>>),
     /// Answers these bytes, one a second.
     Drips(Arc<Vec<u8>>),
+    /// Answers these bytes, a few at a time, each after a signal to every one of these processes.
+    Interrupts(Vec<u32>, Arc<Vec<u8>>),
     /// Answers this header and then blanks without end.
     Floods(&'static str),
     /// Serves JSON by path, any number of requests to a connection.
@@ -116,6 +119,13 @@ fn route(stream: &mut (impl Read + Write), documents: &BTreeMap<String, String>)
     stream.write_all(format!("{head}{body}").as_bytes()).ok()
 }
 
+/// The signal that orders of `zabbix_agentd -R` come by; it interrupts a system call and does nothing else.
+fn interrupt(pids: &[u32]) {
+    let pids = pids.iter().map(u32::to_string);
+    let sent = Command::new("kill").arg("-USR1").args(pids).status();
+    assert!(sent.unwrap().success());
+}
+
 // A peer that goes away is what the tests are about: its errors are not the stub's.
 fn behave(mut stream: impl Read + Write, behaviour: &Behaviour) {
     let mut request = [0; 65536];
@@ -133,6 +143,15 @@ fn behave(mut stream: impl Read + Write, behaviour: &Behaviour) {
                     return;
                 }
                 thread::sleep(Duration::from_secs(1));
+            }
+        }
+        Behaviour::Interrupts(pids, bytes) => {
+            let _ = stream.read(&mut request);
+            for part in bytes.chunks(4) {
+                interrupt(pids);
+                if stream.write_all(part).is_err() {
+                    return;
+                }
             }
         }
         Behaviour::Floods(head) => {
