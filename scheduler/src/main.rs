@@ -7,6 +7,7 @@ mod docker;
 mod environment;
 mod job;
 mod pem;
+mod progress;
 mod quantity;
 mod report;
 mod scale;

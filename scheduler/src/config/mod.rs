@@ -24,7 +24,6 @@ mod observe;
 mod own;
 mod path;
 mod plan;
-mod progress;
 mod restore;
 mod restore_config;
 mod secrets;

@@ -8,10 +8,10 @@ use super::kinds::{self, KINDS};
 use super::names::{self, Names};
 use super::normal::{self, normalise};
 use super::numbers;
-use super::progress::Progress;
 use super::snapshot::{Part, Snapshot, name_beside};
 use super::target::Target;
 use super::withheld;
+use crate::progress::Progress;
 use crate::zabbix::{self, Client, Request, Version};
 
 /// Why a server's configuration cannot be read.
