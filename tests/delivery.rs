@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -128,7 +128,7 @@ struct Bench {
 impl Bench {
     /// A server that takes values for the item `k` of the host `lab`.
     fn start() -> Self {
-        let lab = Lab::builder().start().unwrap();
+        let lab = Lab::builder().agent_config("Timeout=30\n").start().unwrap();
         let host = lab.api().create_host("lab", &["Lab"], &[], &[]).unwrap();
         let item = json!({"hostid": host, "name": "k", "key_": "k", "type": 2, "value_type": 0});
         lab.api().call("item.create", item).unwrap();
@@ -146,7 +146,12 @@ impl Bench {
         for to in to {
             command.extend(["--to", to]);
         }
-        self.lab.agent().exec(&command).unwrap()
+        // Its own deadline is two seconds, for which a busy machine may hold up all that takes part.
+        let attempt = |_| self.lab.agent().exec(&command).unwrap();
+        let in_time =
+            |sent: &Output| !String::from_utf8_lossy(&sent.stderr).contains("out of time");
+        let mut attempts = (0..3).map(attempt);
+        attempts.find(in_time).expect("an attempt in time")
     }
 
     fn settings(&self, toml: &str) {
@@ -178,6 +183,26 @@ fn success() -> Value {
     json!({"response": "success", "info": "processed: 1; failed: 0; total: 1; seconds spent: 0.000010"})
 }
 
+fn serve(
+    stream: &mut TcpStream,
+    requests: &Mutex<Vec<Value>>,
+    answer: &Value,
+) -> std::io::Result<()> {
+    let mut header = [0; 13];
+    stream.read_exact(&mut header)?;
+    let length = u32::from_le_bytes(header[5..9].try_into().unwrap());
+    let mut message = vec![0; length as usize];
+    stream.read_exact(&mut message)?;
+    let request = serde_json::from_slice(&message).unwrap();
+    requests.lock().unwrap().push(request);
+    if answer.is_null() {
+        return Ok(());
+    }
+    let answer = answer.to_string();
+    let length = (answer.len() as u64).to_le_bytes();
+    stream.write_all(&[b"ZBXD\x01", &length[..], answer.as_bytes()].concat())
+}
+
 /// A stand-in for a server: gives every request the same answer, or closes where that is null.
 struct Trapper {
     address: String,
@@ -191,21 +216,8 @@ impl Trapper {
         let (requests, answer) = (told.clone(), answer.clone());
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let mut header = [0; 13];
-                stream.read_exact(&mut header).unwrap();
-                let length = u32::from_le_bytes(header[5..9].try_into().unwrap());
-                let mut message = vec![0; length as usize];
-                stream.read_exact(&mut message).unwrap();
-                requests
-                    .lock()
-                    .unwrap()
-                    .push(serde_json::from_slice(&message).unwrap());
-                if !answer.is_null() {
-                    let answer = answer.to_string();
-                    let length = (answer.len() as u64).to_le_bytes();
-                    let frame = [b"ZBXD\x01", &length[..], answer.as_bytes()].concat();
-                    stream.write_all(&frame).unwrap();
-                }
+                // A courier that has given up is told by what it says itself.
+                let _ = serve(&mut stream, &requests, &answer);
             }
         });
         Trapper { address, told }

@@ -76,7 +76,11 @@ fn serve(mut stream: impl Read + Write, body: &str) {
 #[test]
 fn an_https_source_is_read_where_its_certificate_is_trusted_and_told_why_where_not() {
     let toml = "allow = ['http://127.0.0.1:*/', 'https://127.0.0.1:*/', 'https://localhost:*/']\n";
-    let lab = Lab::builder().courier_toml(toml).start().unwrap();
+    let lab = Lab::builder()
+        .agent_config("Timeout=30\n")
+        .courier_toml(toml)
+        .start()
+        .unwrap();
     let app = lab.start_app(App::Dropwizard).unwrap();
     app.post("/freeze", "").unwrap();
     let body = app.metrics().unwrap();

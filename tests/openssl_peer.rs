@@ -102,10 +102,10 @@ fn the_deadline_holds_in_the_handshake() {
     let files = Files::new();
     for tls in [files.key(IDENTITY, "psk"), files.certificate("agent")] {
         let start = Instant::now();
-        let error = deliver(&address, &tls, Duration::from_millis(300)).unwrap_err();
+        let error = deliver(&address, &tls, Duration::from_secs(1)).unwrap_err();
         let elapsed = start.elapsed();
         assert!(error.contains("the TLS handshake: out of time"), "{error}");
-        assert!((300..5000).contains(&elapsed.as_millis()), "{elapsed:?}");
+        assert!((1000..10_000).contains(&elapsed.as_millis()), "{elapsed:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -100,6 +100,9 @@ fn fetch(settings: &str, source: &str) -> Result<String, String> {
     })
 }
 
+/// As in a process of an agent, one errand at a time: connections are kept from one to the next, and counted.
+static ERRAND: Mutex<()> = Mutex::new(());
+
 /// Runs a part of an errand of an item that names `source`.
 fn errand<T>(
     settings: &str,
@@ -112,6 +115,7 @@ fn errand<T>(
     fs::write(folder.path().join("courier.toml"), settings).unwrap();
     let environment = Environment::new(Some(agent), Board::private()).map_err(|e| e.to_string())?;
     let target = Target::find(&environment, source).map_err(|error| error.to_string())?;
+    let _alone = ERRAND.lock().unwrap_or_else(PoisonError::into_inner);
     run(&target, Deadline::after(Duration::from_secs(5)))
 }
 

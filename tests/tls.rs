@@ -59,7 +59,10 @@ fn reached(version: Version) {
             let key = format!("courier.stats[{},{field}]", app.url());
             agent.get(&key).unwrap()
         };
-        assert_eq!((&*stats("status"), &*stats("error")), ("ok", ""));
+        wait_for("a push that went well", Duration::from_secs(60), || {
+            let last = (stats("status"), stats("error"));
+            (last == ("ok".to_owned(), String::new())).then_some(())
+        });
     }
     let [_, psk, certificate] = &agents;
     mistakes_with_keys(psk);
@@ -230,9 +233,15 @@ fn says(agent: &Agent, lines: &str) -> String {
         "k",
         "1",
     ];
-    let output = agent.exec(&send).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{lines}: {output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
+    // Its own deadline is two seconds, for which a busy machine may hold up all that takes part.
+    let attempt = |_| {
+        let output = agent.exec(&send).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{lines}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let mut attempts = (0..3).map(attempt);
+    let said = attempts.find(|said| !said.contains("out of time"));
+    let said = said.expect("an attempt in time");
     assert!(!said.contains(&KEY[..32]), "{said}");
     said
 }

@@ -279,13 +279,13 @@ fn a_value_that_is_sent_by_the_command_arrives() {
     let send = ["courier", "send", "container.state", "1", "--host", "state"];
     wait_for(
         "processed value",
-        std::time::Duration::from_secs(30),
+        std::time::Duration::from_secs(120),
         || {
             let output = bench.lab.agent().exec(&send).unwrap();
             output.status.success().then_some(())
         },
     );
-    wait_for("value", std::time::Duration::from_secs(20), || {
+    wait_for("value", std::time::Duration::from_secs(120), || {
         let items = api.items(&host).unwrap();
         (items[0].last_value == "1").then_some(())
     });

@@ -1,4 +1,4 @@
-use std::{process::Output, time::Duration};
+use std::{process::Output, thread, time::Duration};
 
 use crate::{
     Error, Pod, Version, build,
@@ -167,8 +167,21 @@ impl Agent {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// The process ids of the agent's processes, as the host counts, the parent first.
+    /// The process ids of the agent's processes, as the host counts, the parent first. It listens before it has forked
+    /// them all: two looks have to agree.
     pub fn pids(&self) -> Result<Vec<u32>, Error> {
+        let mut pids = self.look()?;
+        loop {
+            thread::sleep(Duration::from_millis(200));
+            let again = self.look()?;
+            if again == pids {
+                return Ok(pids);
+            }
+            pids = again;
+        }
+    }
+
+    fn look(&self) -> Result<Vec<u32>, Error> {
         let table = crate::docker::run(&["top", self.container.name(), "-eo", "pid,comm"])?;
         Ok(table
             .lines()

@@ -21,7 +21,7 @@ use crate::{Error, docker};
 pub const LABEL: &str = "concierge.lab";
 
 /// How long a container may take to get ready, and to go away.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Which run this process belongs to: `cargo lab test` gives one name to all its test processes.
 pub fn run_id() -> String {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -64,7 +65,7 @@ impl Recipe {
             .arg(lab().join(self.folder).join("Dockerfile"))
             .arg(lab());
         let old = docker::run(&["image", "inspect", "-f", "{{.Id}}", &image]).ok();
-        followed(&format!("Building the image {image}"), &mut command)?;
+        fetched(&format!("Building the image {image}"), &mut command)?;
         if let Some(old) = old {
             // It stays while a container or another image stands on it.
             let _ = docker::run(&["rmi", &old]);
@@ -109,6 +110,17 @@ pub(crate) fn lab() -> &'static Path {
 /// Runs a command whose output is progress; the output is shown only if the command fails.
 pub(crate) fn followed(what: &str, command: &mut Command) -> Result<(), Error> {
     followed_with(what, command, Stdio::null())
+}
+
+/// The same for what fetches from elsewhere, which may break off: tried three times.
+pub(crate) fn fetched(what: &str, command: &mut Command) -> Result<(), Error> {
+    for pause in [5, 20] {
+        match followed(what, command) {
+            Err(Error::Command { .. }) => thread::sleep(Duration::from_secs(pause)),
+            ended => return ended,
+        }
+    }
+    followed(what, command)
 }
 
 /// The same with a standard input of the caller's choice; a pipe stays open until the command ends, or this process.
@@ -253,7 +265,7 @@ fn pulled_in_time(image: &str) -> bool {
     let Ok(mut child) = command.spawn() else {
         return false;
     };
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while Instant::now() < deadline {
         if let Ok(Some(status)) = child.try_wait() {
             return status.success();

@@ -13,8 +13,8 @@ use std::{
 };
 
 use crate::{
-    App, Error, Version, build, docker, engine, image::Recipe, image::followed, progress::Step,
-    zabbix_image,
+    App, Error, Version, build, docker, engine, image::Recipe, image::fetched, progress::Step,
+    proof, proxy, zabbix_image,
 };
 
 /// Where a `dockerd` that was started here writes its log.
@@ -123,7 +123,12 @@ pub fn images() -> Result<(), Error> {
     let queue: Mutex<Vec<Recipe>> = Mutex::new(
         apps.into_iter()
             .chain(Version::ALL.map(zabbix_image))
-            .chain([build::builder_image(), engine::image()])
+            .chain([Version::V6_0, Version::V7_0].map(proxy::image))
+            .chain([
+                build::builder_image(),
+                engine::image(),
+                proof::stand::debug_image(),
+            ])
             .collect(),
     );
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop());
@@ -167,10 +172,10 @@ fn install(mut packages: Vec<&str>) -> Result<(), Error> {
         command.env("DEBIAN_FRONTEND", "noninteractive");
         command
     };
-    followed("Reading the package lists", apt().args(["update", "-q"]))?;
+    fetched("Reading the package lists", apt().args(["update", "-q"]))?;
     with_client(&mut packages);
     let what = format!("Installing {}", packages.join(", "));
-    followed(
+    fetched(
         &what,
         apt()
             .args(["install", "-qy", "--no-install-recommends"])
@@ -213,7 +218,7 @@ fn start_engine() -> Result<(), Error> {
             .process_group(0);
         docker::spawned(&mut command, Command::spawn)?;
     }
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while !engine_answers() {
         if Instant::now() > deadline {
             let output = docker::tail(&fs::read_to_string(ENGINE_LOG).unwrap_or_default(), 20);

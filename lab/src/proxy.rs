@@ -110,7 +110,8 @@ impl Proxy {
     }
 }
 
-fn image(version: Version) -> Recipe {
+/// The image of a proxy.
+pub(crate) fn image(version: Version) -> Recipe {
     Recipe {
         name: "proxy",
         tag: version.to_string(),

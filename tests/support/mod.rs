@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use lab::{Item, Lab, Sample};
 
 /// Raised for tens of thousands of items; Debian's defaults are for a few hundred.
-pub const LARGE: &str = "CacheSize=256M\nHistoryCacheSize=256M\nHistoryIndexCacheSize=64M\nTrendCacheSize=128M\nValueCacheSize=64M\n";
+pub const LARGE: &str = "Timeout=30\nCacheSize=256M\nHistoryCacheSize=256M\nHistoryIndexCacheSize=64M\nTrendCacheSize=128M\nValueCacheSize=64M\n";
 
 /// A template's XML.
 pub fn template(name: &str) -> String {
@@ -76,13 +76,13 @@ impl<'a> Host<'a> {
         let (mut last, mut since) = (0, Instant::now());
         let items = wait_for(
             &format!("items of {}", self.name),
-            Duration::from_secs(180),
+            Duration::from_secs(600),
             || {
                 let items = self.discovered();
                 if items.len() > last {
                     (last, since) = (items.len(), Instant::now());
                 }
-                let stuck = last > 0 && since.elapsed() > Duration::from_secs(20);
+                let stuck = last > 0 && since.elapsed() > Duration::from_secs(60);
                 if items.len() >= count || stuck {
                     return Some(items);
                 }
@@ -101,7 +101,7 @@ impl<'a> Host<'a> {
 
     /// Pushes until the server takes `processed` values: it learns of new items some time after they are made.
     pub fn push_until(&self, source: &str, push: &str, processed: u64) {
-        let patience = Duration::from_secs(90);
+        let patience = Duration::from_secs(180);
         wait_for(
             &format!("{processed} values of {}", self.name),
             patience,

@@ -147,7 +147,7 @@ fn behave(mut stream: impl Read + Write, behaviour: &Behaviour) {
         }
         Behaviour::Interrupts(pids, bytes) => {
             let _ = stream.read(&mut request);
-            for part in bytes.chunks(4) {
+            for part in bytes.chunks(16) {
                 interrupt(pids);
                 if stream.write_all(part).is_err() {
                     return;

@@ -33,7 +33,7 @@ struct Fault {
     answers: Vec<Answer>,
 }
 
-/// A push's value, and when it came.
+/// A push's value, NaN where none came, and when it came.
 struct Answer {
     value: f64,
     after: Duration,
@@ -42,7 +42,7 @@ struct Answer {
 /// Pushes `times` under each fault.
 ///
 /// # Errors
-/// The lab's own; [`Error::Unproven`] where a push gave no answer, a late one, or the wrong one.
+/// The lab's own; [`Error::Unproven`] where a push gave no answer, a late one, or the wrong one, and once more when repeated.
 pub fn faults(version: Version, times: u64) -> Result<Faults, Error> {
     let lab = Lab::builder()
         .zabbix(version)
@@ -60,13 +60,19 @@ pub fn faults(version: Version, times: u64) -> Result<Faults, Error> {
             Ok(log) => Error::Unproven(format!("{name}: {error}\n{log}")),
             Err(_) => error,
         };
-        let answers = push(&lab, port, times).map_err(log)?;
+        let is_wrong = |answer: &&Answer| answer.after >= TIMEOUT || !right(answer.value);
+        let mut answers = push(&lab, port, times).map_err(log)?;
+        // A busy machine may hold up any of them, but not the same again.
+        let wrong = answers.iter().filter(is_wrong).count();
+        let again = push(&lab, port, wrong as u64).map_err(log)?;
         step.done();
-        let fault = Fault { name, answers };
-        if let Some(wrong) = fault.answers.iter().find(|one| !right(one.value)) {
-            return Err(Error::Unproven(format!("{name}: answered {}", wrong.value)));
+        if let Some(Answer { value, after }) = again.iter().find(is_wrong) {
+            return Err(Error::Unproven(format!(
+                "{name}: {wrong} answers were late or wrong, and one more: {value} after {after:?}"
+            )));
         }
-        faults.0.push(fault);
+        answers.extend(again);
+        faults.0.push(Fault { name, answers });
         Ok::<_, Error>(())
     };
 
@@ -191,12 +197,6 @@ pub fn faults(version: Version, times: u64) -> Result<Faults, Error> {
             "the agent has other processes than before".into(),
         ));
     }
-    let late = faults.0.iter().map(Fault::late).sum::<usize>();
-    if late > 0 {
-        return Err(Error::Unproven(format!(
-            "{late} answers were late:\n{faults}"
-        )));
-    }
     Ok(faults)
 }
 
@@ -298,9 +298,13 @@ fn push(lab: &Lab, port: u16, times: u64) -> Result<Vec<Answer>, Error> {
             let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
                 .map_err(Error::io("connecting to the agent"))?;
             let started = Instant::now();
-            let text = passive::ask(stream, lab.version(), &key, TIMEOUT)?;
+            let answer = passive::ask(stream, lab.version(), &key, TIMEOUT);
             let after = started.elapsed();
-            let value = text.parse().map_err(|_| Error::Unproven(text))?;
+            let value = match answer {
+                Ok(text) => text.parse().map_err(|_| Error::Unproven(text))?,
+                Err(Error::TooLate { .. }) => f64::NAN,
+                Err(error) => return Err(error),
+            };
             let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
             answers.push(Answer { value, after });
         }
@@ -326,18 +330,16 @@ fn fill_history_cache(lab: &Lab, agent: &Agent) -> Result<(), Error> {
     let step = Step::begin("filling the server's history cache");
     for _ in 0..100 {
         let answers = push(lab, 10050, 2 * LISTENERS as u64)?;
-        if answers.iter().all(|answer| answer.value == -1.0) {
+        if answers.iter().all(|answer| answer.value == -1.0)
+            && lab.server_log()?.contains("History cache is full")
+        {
             step.done();
-            return match lab.server_log()? {
-                log if log.contains("History cache is full") => Ok(()),
-                log => Err(Error::Unproven(format!(
-                    "the server's log does not say that its history cache is full:\n{log}"
-                ))),
-            };
+            return Ok(());
         }
     }
     Err(Error::Unproven(
-        "the server took 1,600 pushes while its database stood still".into(),
+        "1,600 pushes while the database stood still did not fill the server's history cache"
+            .into(),
     ))
 }
 

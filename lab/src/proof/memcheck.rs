@@ -2,6 +2,7 @@ use std::fmt;
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -13,6 +14,8 @@ const REPORTS: &str = "/tmp/memcheck";
 /// One process serves items, so that it alone runs every errand.
 const AGENT: &str = "StartAgents=1\nTimeout=30\nServerActive=\n";
 const VALUES: usize = 20;
+/// Under valgrind everything takes some fifty times as long.
+const TIMEOUT: Duration = Duration::from_secs(120);
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// What valgrind's memcheck says of an agent.
@@ -133,7 +136,7 @@ impl Watched {
     fn run(&self, errands: u64, keys: &[String]) -> Result<(), Error> {
         let step = Step::begin(format!("{errands} errands under memcheck"));
         for (number, key) in (0..errands).zip(keys.iter().cycle()) {
-            match self.0.get(key) {
+            match self.0.get_within(key, TIMEOUT) {
                 Ok(_) | Err(Error::NotSupported { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -144,7 +147,7 @@ impl Watched {
     }
 
     fn says(&self, key: &str, what: &str) -> Result<(), Error> {
-        let said = self.0.get(key)?;
+        let said = self.0.get_within(key, TIMEOUT)?;
         match said.contains(what) {
             true => Ok(()),
             false => Err(Error::Unproven(format!("{key} is {said:?}, not {what:?}"))),

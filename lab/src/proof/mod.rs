@@ -5,7 +5,7 @@ mod faults;
 mod memcheck;
 mod outages;
 mod soak;
-mod stand;
+pub(crate) mod stand;
 
 pub use faults::{Faults, faults};
 pub use memcheck::{Memcheck, memcheck};

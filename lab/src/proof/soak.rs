@@ -88,7 +88,7 @@ pub fn soak(version: Version, calls: u64) -> Result<Soak, Error> {
         let next = (done + part).min(calls);
         run(&lab, &mix, done..next, &mut counts)?;
         done = next;
-        for (worst, now) in worst.iter_mut().zip(look(&pids)?) {
+        for (worst, now) in worst.iter_mut().zip(look_after(&before, &pids)?) {
             worst.resident = worst.resident.max(now.resident);
             worst.files = worst.files.max(now.files);
         }
@@ -287,10 +287,15 @@ fn elapsed(answer: &Answer) -> Option<f64> {
     answer.as_ref().ok()?.parse().ok()
 }
 
-/// Whether the agent gave up in time what would have gone well.
+/// Whether the agent gave up in time what would have gone well, or was held up together with who asked.
 fn is_late(answer: &Answer) -> bool {
     let reason = answer.as_ref().err();
-    elapsed(answer) == Some(-1.0) || reason.is_some_and(|reason| reason.contains("in time"))
+    let is_of_time = |reason: &String| {
+        ["in time", "did not happen within", "fill whole buffer"]
+            .iter()
+            .any(|words| reason.contains(words))
+    };
+    elapsed(answer) == Some(-1.0) || reason.is_some_and(is_of_time)
 }
 
 /// The last of the mix is the slow one, of which one in a thousand is enough; 37 and 100 have no common divisor, so that
@@ -301,6 +306,22 @@ fn pick(mix: &[Call], number: u64) -> &Call {
         return &mix[quick as usize];
     }
     &mix[(number * 37 % quick) as usize]
+}
+
+/// A look, repeated for some seconds while there are more open files than before.
+fn look_after(before: &[Look], pids: &[u32]) -> Result<Vec<Look>, Error> {
+    let mut looks = look(pids)?;
+    for _ in 0..20 {
+        if looks
+            .iter()
+            .zip(before)
+            .all(|(now, before)| now.files <= before.files)
+        {
+            break;
+        }
+        looks = look(pids)?;
+    }
+    Ok(looks)
 }
 
 fn look(pids: &[u32]) -> Result<Vec<Look>, Error> {

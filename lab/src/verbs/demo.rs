@@ -151,7 +151,7 @@ impl<'a> Shop<'a> {
                 println!("\nEvery kind of metric has arrived.");
                 return Ok(());
             }
-            if seen.steady == 0 && started.elapsed() > PATIENCE {
+            if (once || seen.steady == 0) && started.elapsed() > PATIENCE {
                 let log = self.lab.agent().log()?;
                 return Err(Error::NotReady {
                     name: format!("the demo's agent ({} items)", items.len()),
