@@ -361,7 +361,7 @@ mod tests {
             ("ZBX_API_HOST", address.as_str()),
             ("ZBX_API_TOKEN", "token"),
         ]);
-        let access = Access::from_environment(&environment, Duration::from_secs(1));
+        let access = Access::from_environment(&environment, Duration::from_secs(5));
         let error = Client::connect(&access.unwrap().unwrap())
             .await
             .unwrap_err();

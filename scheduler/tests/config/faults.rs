@@ -206,28 +206,39 @@ impl SelfSigned {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a key");
         fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
         fs::write(&certificate, made.cert.pem()).expect("a file");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
-        let server = Command::new("openssl")
-            .args(["s_server", "-quiet", "-www", "-accept", &port.to_string()])
-            .args(["-key", text(&key), "-cert", text(&certificate)])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("openssl starts");
-        let listens = || TcpStream::connect(("localhost", port)).is_ok();
-        assert!(
-            (0..100).any(|_| listens() || {
-                thread::sleep(Duration::from_millis(100));
-                false
-            }),
-            "openssl does not listen"
-        );
-        Self {
-            address: format!("https://localhost:{port}/"),
-            server,
+        // Whoever is given the port in between has it, and openssl ends.
+        for _ in 0..5 {
+            let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let port = free.local_addr().expect("an address").port();
+            drop(free);
+            let server = Command::new("openssl")
+                .args(["s_server", "-quiet", "-www", "-accept", &port.to_string()])
+                .args(["-key", text(&key), "-cert", text(&certificate)])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("openssl starts");
+            let address = format!("https://localhost:{port}/");
+            let mut own = Self { address, server };
+            if own.listens(port) {
+                return own;
+            }
         }
+        panic!("openssl does not listen");
+    }
+
+    /// Waits until it listens, or has ended.
+    fn listens(&mut self, port: u16) -> bool {
+        for _ in 0..1200 {
+            if self.server.try_wait().expect("a child").is_some() {
+                return false;
+            }
+            if TcpStream::connect(("localhost", port)).is_ok() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("nothing answers at port {port}");
     }
 }
 

@@ -167,6 +167,7 @@ fn comparable(mut container: Value) -> Value {
         "Id",
         "Created",
         "State",
+        "ExecIDs",
         "ResolvConfPath",
         "HostnamePath",
         "HostsPath",
@@ -280,9 +281,7 @@ fn the_compose_program_starts_from_nothing_and_scales_where_it_is_asked_to() {
     let missing = stage.run("scale_up web --project shop");
     assert!(missing.failure().contains("--file"), "{missing:?}");
     let step = |line: &str| {
-        let run = stage.done(&format!(
-            "{line} --project shop --file {file} --timeout 60 --json"
-        ));
+        let run = stage.done(&format!("{line} --project shop --file {file} --json"));
         run.json()
     };
     let names = |value: &Value| {
@@ -381,7 +380,7 @@ fn what_forbids_a_step_is_told_and_exits_with_3() {
 fn wait_means_healthy() {
     let stage = Stage::new();
     stage.project(Compose::V1, "shop", &format!("{PLAIN}{HEALTHY_LATER}"));
-    let run = stage.done("scale_up web --wait --timeout 30");
+    let run = stage.done("scale_up web --wait");
     assert_eq!(
         stage.inspect("shop_web_2")["State"]["Health"]["Status"],
         "healthy",

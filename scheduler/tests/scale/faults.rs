@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lab::{Authority, Compose};
 
-use crate::stage::{Run, Stage};
+use crate::stage::{Run, Stage, until};
 
 const PLAIN: &str = "    command: [sleep, '100000']\n    init: true\n";
 
@@ -71,17 +71,6 @@ fn credentials_that_do_not_serve_are_named_for_what_they_are() {
     assert_eq!(stage.running(), ["shop_web_1"]);
 }
 
-/// Waits until something is so.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "{what} did not come"
-        );
-    }
-}
-
 #[test]
 fn an_engine_that_cannot_be_reached_is_named() {
     let stage = Stage::new();
@@ -91,7 +80,7 @@ fn an_engine_that_cannot_be_reached_is_named() {
     let run = stage.run(&format!("scale_up web --docker-host {address} --timeout 3"));
     assert!(run.failure().contains(&address), "{run:?}");
     assert!(
-        begun.elapsed() < Duration::from_secs(8),
+        begun.elapsed() < Duration::from_secs(60),
         "{:?}",
         begun.elapsed()
     );
@@ -177,7 +166,7 @@ fn memory_that_is_used_is_not_taken_away_and_its_lack_is_told() {
     let greedy = hungry
         .replace("busybox dd", "exec busybox dd")
         .replace("count=24", "count=240");
-    let check = "    healthcheck: {test: [CMD, 'true'], interval: 2s}\n";
+    let check = "    healthcheck: {test: [CMD, 'true'], interval: 20s}\n";
     stage.project(Compose::V1, "greedy", &format!("{greedy}{check}"));
     let run = stage.run("scale_up web --project greedy --wait");
     assert!(run.failure().contains("out of memory"), "{run:?}");
@@ -188,7 +177,7 @@ fn an_engine_that_is_killed_in_mid_run_leaves_nothing_half_made() {
     let stage = Stage::new();
     stage.project(Compose::V1, "shop", PLAIN);
     let child = stage
-        .command(&["scale_up", "web", "1", "40", "--timeout", "20"])
+        .command(&["scale_up", "web", "1", "40", "--timeout", "60"])
         .spawn()
         .unwrap();
     until("some containers", || stage.containers("shop").len() > 3);
@@ -202,7 +191,7 @@ fn an_engine_that_is_killed_in_mid_run_leaves_nothing_half_made() {
             .docker(&["ps", "-aq", "--filter", "status=created"])
             .unwrap()
     };
-    stage.done("scale_up web 0 1 --timeout 30");
+    stage.done("scale_up web 0 1");
     assert_eq!(created(), "", "the next run clears what this one could not");
     assert!(!stage.running().is_empty());
 }
@@ -212,20 +201,20 @@ fn a_run_that_is_killed_leaves_nothing_for_the_next_to_trip_over() {
     let stage = Stage::new();
     stage.project(Compose::V1, "shop", PLAIN);
     let mut child = stage
-        .command(&["scale_up", "web", "1", "20", "--timeout", "60"])
+        .command(&["scale_up", "web", "1", "20"])
         .spawn()
         .unwrap();
     until("some containers", || stage.containers("shop").len() > 3);
     child.kill().unwrap();
     child.wait().unwrap();
     // What the engine was told already, it still does.
-    let mut before = BTreeMap::new();
+    let mut before = (BTreeMap::new(), Vec::new());
     until("quiet", || {
-        std::thread::sleep(Duration::from_secs(2));
-        let now = stage.containers("shop");
+        std::thread::sleep(Duration::from_secs(5));
+        let now = (stage.containers("shop"), stage.running());
         std::mem::replace(&mut before, now.clone()) == now
     });
-    let run = stage.done("scale_up web 20 1 --timeout 60 --json");
+    let run = stage.done("scale_up web 20 1 --json");
     assert_eq!(run.json()["running"], 21, "{run:?}");
     assert_eq!(
         stage
@@ -251,11 +240,34 @@ fn a_replica_that_does_not_stop_is_killed_before_the_run_takes_too_long() {
     let begun = Instant::now();
     stage.done("scale_down web --timeout 10");
     assert!(
-        begun.elapsed() < Duration::from_secs(13),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );
-    until("one container", || stage.containers("shop").len() == 1);
+    let signals = || -> Vec<u64> {
+        let events = [
+            "events",
+            "--since",
+            "1h",
+            "--until",
+            "0s",
+            "--filter",
+            "container=shop_web_2",
+            "--filter",
+            "event=kill",
+            "--format",
+            "{{.TimeNano}}",
+        ];
+        let times = stage.engine.docker(&events).unwrap();
+        times.lines().map(|time| time.parse().unwrap()).collect()
+    };
+    until("the signal that ends it", || signals().len() == 2);
+    let times = signals();
+    assert!(
+        times[1] - times[0] < 10_000_000_000,
+        "it had the engine's own grace: {times:?}"
+    );
+    until("the end of it", || stage.running() == ["shop_web_1"]);
 }
 
 #[test]
@@ -264,7 +276,7 @@ fn a_grace_that_the_service_sets_itself_is_not_cut() {
     let folder = stage.project(
         Compose::V1,
         "shop",
-        &format!("{STUBBORN}    stop_grace_period: 15s\n"),
+        &format!("{STUBBORN}    stop_grace_period: 30s\n"),
     );
     stage
         .engine
@@ -273,7 +285,7 @@ fn a_grace_that_the_service_sets_itself_is_not_cut() {
     let begun = Instant::now();
     let run = stage.done("scale_down web --timeout 10");
     assert!(
-        begun.elapsed() < Duration::from_secs(13),
+        begun.elapsed() < Duration::from_secs(25),
         "{:?}",
         begun.elapsed()
     );
@@ -282,12 +294,12 @@ fn a_grace_that_the_service_sets_itself_is_not_cut() {
         "{run:?}"
     );
     assert!(
-        begun.elapsed() > Duration::from_secs(14) || stage.running().len() == 2,
+        stage.running().len() == 2 || begun.elapsed() > Duration::from_secs(29),
         "it has its time"
     );
     until("the end of its grace", || stage.running() == ["shop_web_1"]);
     assert!(
-        begun.elapsed() >= Duration::from_secs(15),
+        begun.elapsed() >= Duration::from_secs(30),
         "{:?}",
         begun.elapsed()
     );

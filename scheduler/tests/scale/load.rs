@@ -10,7 +10,7 @@ const PLAIN: &str = "    command: [sleep, '100000']\n    init: true\n";
 fn fifty_simultaneous_runs_for_one_event_are_one_step() {
     let stage = Stage::new();
     stage.project(Compose::V1, "shop", PLAIN);
-    let line = ["scale_up", "web", "1", "1", "--timeout", "60", "--json"];
+    let line = ["scale_up", "web", "1", "1", "--timeout", "600", "--json"];
     let children: Vec<_> = (0..50)
         .map(|_| stage.command(&line).spawn().unwrap())
         .collect();
@@ -33,7 +33,7 @@ fn fifty_simultaneous_runs_for_one_event_are_one_step() {
 fn fifty_simultaneous_runs_that_ask_the_engine_are_one_step_within_the_cool_down() {
     let stage = Stage::new();
     stage.project(Compose::V2, "shop", PLAIN);
-    let line = ["scale_up", "web", "--cooldown-up", "5m", "--timeout", "60"];
+    let line = ["scale_up", "web", "--cooldown-up", "5m", "--timeout", "240"];
     let children: Vec<_> = (0..50)
         .map(|_| stage.command(&line).spawn().unwrap())
         .collect();
@@ -79,6 +79,5 @@ fn from_one_to_fifty_and_back() {
             left.len() == 1 && left[0].ends_with('1'),
             "the lowest number stays: {left:?}"
         );
-        stage.engine.compose(compose, &folder, &["down"]).unwrap();
     }
 }

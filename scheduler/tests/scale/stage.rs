@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use lab::{Compose, Engine, Pair, SAMPLE_IMAGE};
 use serde_json::Value;
@@ -21,6 +22,26 @@ pub struct Run {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
+}
+
+/// The longest that a test waits for what is to come, however busy the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until something is so, and says whether it came to be within `limit`.
+pub fn comes(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !is_so() {
+        if begun.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    true
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, is_so: impl FnMut() -> bool) {
+    assert!(comes(PATIENCE, is_so), "{what} did not come");
 }
 
 /// Two engines at a time are as many as two cores serve.

@@ -3,7 +3,7 @@
 use lab::SAMPLE_IMAGE;
 use serde_json::Value;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, until};
 
 fn swarm(stage: &Stage) {
     stage
@@ -37,11 +37,7 @@ fn swarm(stage: &Stage) {
         "100000",
     ];
     stage.engine.docker(&create).unwrap();
-    let started = (0..200).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        stage.running().len() == 1
-    });
-    assert!(started, "the first task did not come up");
+    until("the first task", || stage.running().len() == 1);
 }
 
 fn service(stage: &Stage) -> Value {
@@ -87,7 +83,7 @@ fn every_verb_of_every_command_line_works_on_a_service() {
     after["Mode"]["Replicated"]["Replicas"] = 1.into();
     assert_eq!(after, before, "nothing but the number was changed");
     let limits = |stage: &Stage| service(stage)["TaskTemplate"]["Resources"]["Limits"].clone();
-    stage.done("increase_memory web 64M --wait --timeout 30");
+    stage.done("increase_memory web 64M --wait");
     assert_eq!(limits(&stage)["MemoryBytes"], 128 << 20);
     stage.done("decrease_memory web 32M");
     assert_eq!(limits(&stage)["MemoryBytes"], 96 << 20);
@@ -182,11 +178,12 @@ fn bounds_hold_for_a_swarm_too_and_what_fails_is_told() {
             "--detach",
             "--no-resolve-image",
             "--image",
-            "gone:1",
+            // The engine asks the registry first; this one refuses at once.
+            "127.0.0.1:1/gone:1",
             "web",
         ])
         .unwrap();
-    let run = stage.run("scale_up web --timeout 8");
+    let run = stage.run("scale_up web --timeout 30");
     assert!(run.failure().contains("No such image"), "{run:?}");
 }
 
@@ -235,7 +232,7 @@ fn private_image(stage: &Stage) -> String {
         && export REGISTRY_AUTH=htpasswd REGISTRY_AUTH_HTPASSWD_REALM=shop REGISTRY_AUTH_HTPASSWD_PATH=/srv/users \
             REGISTRY_HTTP_ADDR=127.0.0.1:5000 REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/srv/registry \
         && (docker-registry serve /etc/docker/registry/config.yml >registry.log 2>&1 &) \
-        && for _ in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/5000) 2>/dev/null && break; sleep 0.1; done \
+        && for _ in $(seq 1200); do (exec 3<>/dev/tcp/127.0.0.1/5000) 2>/dev/null && break; sleep 0.1; done \
         && echo open-sesame | docker login --username shop --password-stdin 127.0.0.1:5000 \
         && docker tag \"$0\" \"$1\" && docker push \"$1\"";
     let output = stage
@@ -263,21 +260,13 @@ fn credentials_of_a_registry_stay_with_a_service_that_is_scaled() {
             .docker(&[&create[..], &program].concat())
             .unwrap();
     }
-    let started = (0..200).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        stage.running().len() == 2
-    });
-    assert!(started, "the first tasks did not come up");
+    until("the first tasks", || stage.running().len() == 2);
     // From here on nobody but the service's own settings knows the password, and the image must be pulled again.
     stage.engine.docker(&["logout", "127.0.0.1:5000"]).unwrap();
     for name in ["known", "unknown"] {
         stage.done(&format!("scale_down {name} --min 0"));
     }
-    let empty = (0..200).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        stage.running().is_empty()
-    });
-    assert!(empty, "the tasks did not end");
+    until("the end of the tasks", || stage.running().is_empty());
     let remove =
         "docker container prune --force && docker rmi --force $(docker images --quiet \"$0\")";
     let repository = image.trim_end_matches(":1");
@@ -285,8 +274,8 @@ fn credentials_of_a_registry_stay_with_a_service_that_is_scaled() {
     let output = output.unwrap();
     assert!(output.status.success(), "{output:?}");
 
-    stage.done("scale_up known --timeout 60");
+    stage.done("scale_up known");
     assert_eq!(stage.running().len(), 1);
-    let run = stage.run("scale_up unknown --timeout 8");
+    let run = stage.run("scale_up unknown --timeout 30");
     assert!(run.failure().contains("No such image"), "{run:?}");
 }

@@ -24,18 +24,15 @@ fn s3_keeps_what_was_uploaded() {
 
 #[test]
 fn azure_keeps_what_was_uploaded() {
-    let port = free_port();
-    let _azurite = Peer::start(
-        Command::new(peers().join("node_modules/.bin/azurite-blob")).args([
-            "--silent",
-            "--inMemoryPersistence",
-            "--skipApiVersionCheck",
-            "--disableTelemetry",
-            "--blobPort",
-            &port.to_string(),
-        ]),
-        port,
-    );
+    let options = [
+        "--silent",
+        "--inMemoryPersistence",
+        "--skipApiVersionCheck",
+        "--disableTelemetry",
+        "--blobPort",
+    ];
+    let azurite = Peer::start("node_modules/.bin/azurite-blob", &options);
+    let port = azurite.port;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/storage/create_container.py");
     run(Command::new("python3")
         .arg(script)
@@ -54,14 +51,9 @@ fn azure_keeps_what_was_uploaded() {
 
 #[test]
 fn the_stand_in_for_google_keeps_what_was_uploaded() {
-    let port = free_port();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/storage/gcs_stand_in.py");
-    let _stand_in = Peer::start(
-        Command::new(peers().join("venv/bin/python"))
-            .arg(script)
-            .arg(port.to_string()),
-        port,
-    );
+    let stand_in = Peer::start("venv/bin/python", &[text(&script)]);
+    let port = stand_in.port;
     put_bucket(port);
     let folder = tempfile::tempdir().expect("a folder");
     let key = folder.path().join("key.json");
@@ -85,7 +77,7 @@ fn an_upload_that_is_cut_off_is_never_taken_for_a_whole_one() {
         &scheduler("upload", first.path(), "s3://bucket", &s3.variables()),
         0,
     );
-    let cut = relay(s3.port, 3);
+    let cut = relay(s3.server.port, 3);
     let endpoint = format!("http://127.0.0.1:{cut}");
     let mut variables = s3.variables().to_vec();
     variables.retain(|(name, _)| *name != "AWS_ENDPOINT");
@@ -100,7 +92,7 @@ fn an_upload_that_is_cut_off_is_never_taken_for_a_whole_one() {
     );
     assert_eq!(files(there.path()), files(first.path()));
     // A download that is cut off leaves what was there.
-    let cut = relay(s3.port, 4);
+    let cut = relay(s3.server.port, 4);
     let endpoint = format!("http://127.0.0.1:{cut}");
     variables.retain(|(name, _)| *name != "AWS_ENDPOINT");
     variables.push(("AWS_ENDPOINT", &endpoint));
@@ -232,24 +224,16 @@ fn expect(output: &Output, code: i32) {
 
 /// moto's S3, with one bucket.
 struct S3 {
-    port: u16,
+    server: Peer,
     endpoint: String,
-    _server: Peer,
 }
 
 impl S3 {
     fn start() -> Self {
-        let port = free_port();
-        let server = Peer::start(
-            Command::new(peers().join("venv/bin/moto_server")).args(["-p", &port.to_string()]),
-            port,
-        );
-        put_bucket(port);
-        Self {
-            port,
-            endpoint: format!("http://127.0.0.1:{port}"),
-            _server: server,
-        }
+        let server = Peer::start("venv/bin/moto_server", &["-p"]);
+        put_bucket(server.port);
+        let endpoint = format!("http://127.0.0.1:{}", server.port);
+        Self { server, endpoint }
     }
 
     fn variables(&self) -> [(&str, &str); 5] {
@@ -264,27 +248,49 @@ impl S3 {
 }
 
 /// A server that ends with the test.
-struct Peer(Child);
+struct Peer {
+    child: Child,
+    port: u16,
+}
 
 impl Peer {
-    fn start(command: &mut Command, port: u16) -> Self {
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let peer = Self(child.expect("the peer starts"));
-        for _ in 0..600 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+    /// Starts a program of the peers, whose last argument is its port.
+    fn start(program: &str, arguments: &[&str]) -> Self {
+        // Whoever is given the port in between has it, and the program ends.
+        for _ in 0..5 {
+            let port = free_port();
+            let mut command = Command::new(peers().join(program));
+            command.args(arguments).arg(port.to_string());
+            let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            let child = child.expect("the peer starts");
+            let mut peer = Self { child, port };
+            if peer.listens() {
                 return peer;
+            }
+        }
+        panic!("{program} {arguments:?} does not listen");
+    }
+
+    /// Waits until it listens, or has ended.
+    fn listens(&mut self) -> bool {
+        for _ in 0..1200 {
+            if self.child.try_wait().expect("a child").is_some() {
+                return false;
+            }
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return true;
             }
             thread::sleep(Duration::from_millis(100));
         }
-        panic!("nothing answers at port {port}");
+        panic!("nothing answers at port {}", self.port);
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to end.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -367,14 +373,14 @@ fn peers() -> &'static Path {
         fs::create_dir_all(&folder).expect("a folder");
         if !folder.join("venv/bin/moto_server").exists() {
             run(Command::new("python3").args(["-m", "venv", text(&folder.join("venv"))]));
-            run(Command::new(folder.join("venv/bin/pip")).args([
+            fetch(Command::new(folder.join("venv/bin/pip")).args([
                 "install",
                 "--quiet",
                 "moto[server]==5.2.5",
             ]));
         }
         if !folder.join("node_modules/.bin/azurite-blob").exists() {
-            run(Command::new("npm").args([
+            fetch(Command::new("npm").args([
                 "install",
                 "--silent",
                 "--prefix",
@@ -384,6 +390,17 @@ fn peers() -> &'static Path {
         }
         folder
     })
+}
+
+/// Runs a command that needs PyPI or npm, which may be out of reach for a moment.
+fn fetch(command: &mut Command) {
+    for pause in [10, 30] {
+        if command.output().is_ok_and(|output| output.status.success()) {
+            return;
+        }
+        thread::sleep(Duration::from_secs(pause));
+    }
+    run(command);
 }
 
 fn run(command: &mut Command) {
