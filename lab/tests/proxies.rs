@@ -39,7 +39,7 @@ fn a_value_comes_through_a_proxy(version: Version) {
         "type": 0, "value_type": 3, "delay": "1s",
     });
     api.call("item.create", item).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while api.items(&host).unwrap()[0].last_value != "1" {
         assert!(Instant::now() < deadline, "{}", proxy.log().unwrap());
         thread::sleep(Duration::from_millis(200));
@@ -96,7 +96,7 @@ fn a_server_and_a_proxy_load_the_module() {
     api.call("item.create", json!([check(version), check(push)]))
         .unwrap();
     lab.reload_config_cache().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     loop {
         let query = json!({"hostids": host, "output": ["key_", "lastvalue", "error"]});
         let items = api.call("item.get", query).unwrap();
