@@ -62,17 +62,25 @@ fn values_follow_a_proxy_groups_redirect() {
         let to = format!("127.0.0.1:{port}");
         // A member knows its group before it knows the host's items.
         let send = ["courier", "send", "k", value, "--to", &to];
-        wait_for(&format!("{to} that takes"), Duration::from_secs(180), || {
-            let sent = lab.agent().exec(&send).unwrap();
-            sent.status.success().then_some(())
-        });
-        wait_for(&format!("{value} by {to}"), Duration::from_secs(180), || {
-            let history = api.history(&api.items(&host).unwrap()).unwrap();
-            history
-                .iter()
-                .any(|sample| sample.value == value)
-                .then_some(())
-        });
+        wait_for(
+            &format!("{to} that takes"),
+            Duration::from_secs(180),
+            || {
+                let sent = lab.agent().exec(&send).unwrap();
+                sent.status.success().then_some(())
+            },
+        );
+        wait_for(
+            &format!("{value} by {to}"),
+            Duration::from_secs(180),
+            || {
+                let history = api.history(&api.items(&host).unwrap()).unwrap();
+                history
+                    .iter()
+                    .any(|sample| sample.value == value)
+                    .then_some(())
+            },
+        );
     }
 }
 

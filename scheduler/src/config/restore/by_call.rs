@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Restore;
+use super::{Restore, halve};
 use crate::config::kind::{Api, Form, Kind};
 use crate::config::names;
 use crate::config::normal::localise;
@@ -63,11 +63,7 @@ impl Restore<'_> {
                 Err(error) if !error.is_refusal() => return Err(error),
                 Err(error) => match steps.as_slice() {
                     [step] => self.fail(step, error.to_string()),
-                    _ => {
-                        let (first, second) = ready.split_at(ready.len() / 2);
-                        waiting.push(second.to_vec());
-                        waiting.push(first.to_vec());
-                    }
+                    _ => halve(ready, &mut waiting),
                 },
             }
         }

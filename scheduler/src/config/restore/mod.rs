@@ -169,11 +169,7 @@ impl Restore<'_> {
         }
         match steps.as_slice() {
             [step] => self.fail(step, error.to_string()),
-            _ => {
-                let (first, second) = steps.split_at(steps.len() / 2);
-                waiting.push(second.to_vec());
-                waiting.push(first.to_vec());
-            }
+            _ => halve(steps, waiting),
         }
         Ok(())
     }
@@ -195,4 +191,11 @@ impl Restore<'_> {
             error,
         });
     }
+}
+
+/// Puts both halves of what was refused where the next is taken from, the first half on top.
+fn halve<T>(mut refused: Vec<T>, waiting: &mut Vec<Vec<T>>) {
+    let second = refused.split_off(refused.len() / 2);
+    waiting.push(second);
+    waiting.push(refused);
 }
