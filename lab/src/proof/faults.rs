@@ -42,7 +42,8 @@ struct Answer {
 /// Pushes `times` under each fault.
 ///
 /// # Errors
-/// The lab's own; [`Error::Unproven`] where a push gave no answer, a late one, or the wrong one, and once more when repeated.
+/// The lab's own; [`Error::Unproven`] where a push gave no answer, a late one, or the wrong one,
+/// and once more when repeated.
 pub fn faults(version: Version, times: u64) -> Result<Faults, Error> {
     let lab = Lab::builder()
         .zabbix(version)

@@ -19,7 +19,7 @@ const TEMPLATE_FILE: &str = concat!(
 /// How often Zabbix is asked what is new.
 const TICK: Duration = Duration::from_secs(1);
 /// Within this time, everything has to have happened once.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Args)]
 pub struct Demo {
