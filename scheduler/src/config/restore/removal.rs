@@ -12,6 +12,7 @@ use crate::progress::Progress;
 use crate::zabbix::{Error, Request};
 
 impl Restore<'_> {
+    /// Deletes the steps' objects, halving what is refused.
     pub(super) async fn delete(
         &mut self,
         steps: &[Step],
